@@ -1,0 +1,4 @@
+// Errors of the onnx area.
+import type { ErrorCatalog } from './catalog.ts'
+
+export const onnxErrors = {} satisfies ErrorCatalog

@@ -1,0 +1,4 @@
+// Errors of the quantization area.
+import type { ErrorCatalog } from './catalog.ts'
+
+export const quantizationErrors = {} satisfies ErrorCatalog
