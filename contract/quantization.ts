@@ -1,0 +1,100 @@
+// What crosses the boundary of calibration and quantization: the data set asked for, and what was made of the model.
+import { z } from 'zod'
+import { layerPrecisionSchema } from './recipe.ts'
+
+/** Where calibration data lies and how much of it to use. Layouts: docs/quantization.md. */
+export const datasetSpecSchema = z.strictObject({
+  folder: z.string().min(1),
+  /** Text file naming the bins; looked for as given, in `searchFolders`, then in `folder`. */
+  listFile: z.string().min(1).optional(),
+  searchFolders: z.array(z.string().min(1)).default([]),
+  /** Samples to use, in file order; all when left out. More than there are is an error. */
+  count: z.number().int().positive().optional(),
+  /** Samples joined along the first dimension of each input. */
+  batchSize: z.number().int().positive().max(4096).default(1),
+  /** Shapes of inputs whose dimensions the model leaves open. */
+  inputShapes: z.record(z.string(), z.array(z.number().int().nonnegative())).default({}),
+})
+export type DatasetSpec = z.infer<typeof datasetSpecSchema>
+/** A DatasetSpec as callers write it: defaults may be left out. */
+export type DatasetRequest = z.input<typeof datasetSpecSchema>
+
+/** Why a layer that could carry INT8 stays in floating point. */
+export const keptFloatReasonSchema = z.enum([
+  'skipped_by_recipe',
+  'operator_type_skipped_by_recipe',
+  'fp16_by_recipe',
+  'float_by_recipe',
+  'two_dynamic_inputs',
+  'weight_not_constant',
+  'weight_rank',
+  'weight_type',
+  'gemm_transposes_input',
+  'gemm_scales_operands',
+  'bias_not_constant',
+  'bias_shape',
+  'no_input',
+])
+export type KeptFloatReason = z.infer<typeof keptFloatReasonSchema>
+
+export const activationQuantizationSchema = z.object({
+  /** The tensor that AscendQuant reads. */
+  tensor: z.string(),
+  min: z.number(),
+  max: z.number(),
+  /** Real value of one step (scale_d). The AscendQuant attribute is its reciprocal. */
+  scale: z.number(),
+  /** Ascend sense: q = round(x / scale) + offset, int8. */
+  offset: z.number().int(),
+  symmetric: z.boolean(),
+})
+export type ActivationQuantization = z.infer<typeof activationQuantizationSchema>
+
+export const weightQuantizationSchema = z.object({
+  name: z.string(),
+  dims: z.array(z.number().int()),
+  /** One scale, or one per output channel (scale_w). */
+  scales: z.array(z.number()),
+})
+export type WeightQuantization = z.infer<typeof weightQuantizationSchema>
+
+export const layerReportSchema = z.object({
+  name: z.string(),
+  opType: z.string(),
+  modulePath: z.string().optional(),
+  quantized: z.boolean(),
+  precision: layerPrecisionSchema,
+  /** Present exactly when the layer is not quantized. */
+  reason: keptFloatReasonSchema.optional(),
+  activation: activationQuantizationSchema.optional(),
+  weight: weightQuantizationSchema.optional(),
+  /** Name of the int32 bias, if the layer has one. */
+  bias: z.string().optional(),
+})
+export type LayerReport = z.infer<typeof layerReportSchema>
+
+export const quantizationResultSchema = z.object({
+  /** For ATC: AscendQuant and AscendDequant nodes, INT8 weights. */
+  deployPath: z.string(),
+  /** The same quantization as QuantizeLinear and DequantizeLinear, for ONNX Runtime. */
+  fakeQuantPath: z.string(),
+  /** Which quantized node came from which source nodes. */
+  quantJsonPath: z.string(),
+  /** AMCT's record file: every scale and offset, as text. */
+  recordPath: z.string(),
+  layers: z.array(layerReportSchema),
+  /** Bytes on disk, external data included. */
+  sizes: z.object({ source: z.number(), deploy: z.number(), fakeQuant: z.number() }),
+  dataset: z.object({ samples: z.number().int(), sha256: z.string() }),
+  seconds: z.object({ calibrate: z.number(), quantize: z.number(), write: z.number() }),
+})
+export type QuantizationResult = z.infer<typeof quantizationResultSchema>
+
+/** A model's input as calibration needs it. Dimensions the model leaves open are null. */
+export const modelInputSchema = z.object({
+  name: z.string(),
+  /** TensorProto.DataType number. */
+  dataType: z.number().int(),
+  dims: z.array(z.number().int().nonnegative().nullable()),
+})
+export type ModelInput = z.infer<typeof modelInputSchema>
