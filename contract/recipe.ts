@@ -52,3 +52,51 @@ export type Recipe = z.infer<typeof recipeSchema>
 
 /** The recipe used when none is given: AMCT's defaults with plain min-max ranges. */
 export const defaultRecipe: Recipe = recipeSchema.parse({ schema: RECIPE_SCHEMA })
+
+/** The shape of one input as AMCT users write it: "1,4,64,64", or a list of numbers. */
+const writtenShapeSchema = z.union([
+  z
+    .string()
+    .regex(/^\s*\d+(\s*,\s*\d+)*\s*$/, 'a shape such as "1,4,64,64"')
+    .transform((text) => text.split(',').map(Number)),
+  z.array(z.number().int().positive()),
+])
+
+const writtenMethodSchema = z.enum(['max_abs', 'min_max'])
+
+const mixedPrecisionSchema = z.strictObject({
+  enable_mixed_precision: z.boolean().default(true),
+  mixed_precision_layers: z
+    .array(z.strictObject({ layer_name: layerPatternSchema, data_type: z.enum(['FP16', 'FP32', 'INT8']) }))
+    .max(10_000)
+    .default([]),
+})
+
+/** `amct_config.json`, the file that `amct_tool --config` takes. */
+export const amctToolConfigSchema = z.strictObject({
+  model_info: z.strictObject({
+    model_path: z.string().min(1),
+    input_shapes: z.record(z.string(), writtenShapeSchema).default({}),
+    input_formats: z.record(z.string(), z.string()).default({}),
+    output_path: z.string().min(1),
+  }),
+  quantization_info: z.strictObject({
+    quant_mode: z.literal('static_ptq').default('static_ptq'),
+    data_type: z.literal('INT8').default('INT8'),
+    calibration_config: z.strictObject({
+      calibration_data_path: z.string().min(1),
+      calibration_data_num: z.number().int().positive().optional(),
+      calibration_batch_size: z.number().int().positive().max(4096).default(1),
+      calibration_data_file_list: z.string().min(1).optional(),
+    }),
+    quant_options: z
+      .strictObject({
+        activation_quant_method: writtenMethodSchema.default('max_abs'),
+        weight_quant_method: writtenMethodSchema.default('max_abs'),
+        skip_quant_layers: z.array(layerPatternSchema).max(10_000).default([]),
+        mixed_precision_config: mixedPrecisionSchema.optional(),
+      })
+      .prefault({}),
+  }),
+})
+export type AmctToolConfigFile = z.infer<typeof amctToolConfigSchema>

@@ -1,4 +1,71 @@
 // Errors of the quantization area.
 import type { ErrorCatalog } from './catalog.ts'
 
-export const quantizationErrors = {} satisfies ErrorCatalog
+export const quantizationErrors = {
+  E_LAYER_UNKNOWN: {
+    en: {
+      message: 'The recipe names "{layer}" in {list}, but no layer of {model} has that name.',
+      hint: 'Nearest names: {suggestions}. A layer is named by node, module path or weight; * matches anything.',
+    },
+    zh: {
+      message: '配置在 {list} 中写了 "{layer}"，但模型 {model} 中没有这个名字的层。',
+      hint: '最接近的名字：{suggestions}。可用节点名、模块路径或权重名，* 匹配任意字符。',
+    },
+  },
+  E_QUANTIZE_NOTHING: {
+    en: {
+      message: 'Nothing to quantize in {model}: {candidates} candidate layers, {reasons}.',
+      hint: 'Check the skip lists of the recipe. Conv, ConvTranspose, Gemm and MatMul with constant weights can be quantized.',
+    },
+    zh: {
+      message: '模型 {model} 中没有可量化的层：候选 {candidates} 层，{reasons}。',
+      hint: '请检查配置中的跳过列表。可量化的是权重为常量的 Conv、ConvTranspose、Gemm 和 MatMul。',
+    },
+  },
+  E_WEIGHT_NOT_FINITE: {
+    en: {
+      message: 'Layer {layer}: weight {weight} holds {value} at element {index}.',
+      hint: 'The model itself is damaged: export it again, or add the layer to skip_layers.',
+    },
+    zh: {
+      message: '层 {layer}：权重 {weight} 的第 {index} 个元素为 {value}。',
+      hint: '模型本身已损坏：请重新导出，或把该层加入 skip_layers。',
+    },
+  },
+  E_BIAS_OVERFLOW: {
+    en: {
+      message:
+        'Layer {layer}: the bias of channel {channel} becomes {value}, outside the 32-bit range ' +
+        '(bias {bias}, step {step}).',
+      hint: 'Add the layer to skip_layers: its activation or weight range is too small for its bias.',
+    },
+    zh: {
+      message: '层 {layer}：通道 {channel} 的偏置量化后为 {value}，超出 32 位范围（偏置 {bias}，步长 {step}）。',
+      hint: '请把该层加入 skip_layers：其激活或权重范围相对偏置过小。',
+    },
+  },
+  E_RECORD_SYNTAX: {
+    en: {
+      message: '{path}:{line}:{column}: {reason}',
+      hint: 'A record file is protobuf text: record { key: "layer" value { scale_d: 0.1 offset_d: 0 scale_w: 0.2 } }.',
+    },
+    zh: {
+      message: '{path}:{line}:{column}：{reason}',
+      hint: '量化因子记录文件为 protobuf 文本：record { key: "layer" value { scale_d: 0.1 offset_d: 0 scale_w: 0.2 } }。',
+    },
+  },
+  E_RECORD_VALUE: {
+    en: {
+      message: '{path}: layer "{layer}": {field} is {value}.',
+      hint: 'Expected {expected}.',
+    },
+    zh: { message: '{path}：层 "{layer}"：{field} 的值为 {value}。', hint: '应为 {expected}。' },
+  },
+  E_QUANTIZE_SOURCE: {
+    en: {
+      message: '{path} is already quantized: it contains {opType} ({node}).',
+      hint: 'Give the floating-point model it was made from.',
+    },
+    zh: { message: '{path} 已经是量化模型：包含 {opType}（{node}）。', hint: '请提供量化前的浮点模型。' },
+  },
+} satisfies ErrorCatalog
