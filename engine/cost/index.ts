@@ -1,0 +1,5 @@
+// Device specifications and the latency model of the simulated device.
+export { costValidation } from './profile.ts'
+export { estimateLayers } from './records.ts'
+export type { LayerRecord, RecordKind } from './records.ts'
+export { socSpec, socSpecs } from './soc.ts'
