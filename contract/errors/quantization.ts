@@ -40,7 +40,8 @@ export const quantizationErrors = {
       hint: 'Add the layer to skip_layers: its activation or weight range is too small for its bias.',
     },
     zh: {
-      message: '层 {layer}：通道 {channel} 的偏置量化后为 {value}，超出 32 位范围（偏置 {bias}，步长 {step}）。',
+      message:
+        '层 {layer}：通道 {channel} 的偏置量化后为 {value}，超出 32 位范围（偏置 {bias}，步长 {step}）。',
       hint: '请把该层加入 skip_layers：其激活或权重范围相对偏置过小。',
     },
   },

@@ -107,7 +107,10 @@ export function scaleCount(layout: ChannelLayout): number {
 }
 
 /** Calls `visit` for every contiguous run of elements that share a scale. */
-function forEachRun(layout: ChannelLayout, visit: (channel: number, start: number, end: number) => void): void {
+function forEachRun(
+  layout: ChannelLayout,
+  visit: (channel: number, start: number, end: number) => void,
+): void {
   for (let block = 0; block < layout.blocks; block++) {
     const group = layout.blocksPerGroup === 0 ? 0 : Math.floor(block / layout.blocksPerGroup)
     for (let row = 0; row < layout.channels; row++) {

@@ -86,7 +86,12 @@ describe('amct_config.json', () => {
     ['"calibration_data_num": 200', '"calibration_data_num": "200"', 'calibration_data_num', 'number'],
     ['"calibration_data_num": 200', '"calibration_data_num": 0', 'calibration_data_num', '0'],
     ['"INT8"', '"INT4"', 'quantization_info.data_type', '"INT8"'],
-    ['"activation_quant_method": "max_abs"', '"activation_quant_method": "kl"', 'activation_quant_method', '"min_max"'],
+    [
+      '"activation_quant_method": "max_abs"',
+      '"activation_quant_method": "kl"',
+      'activation_quant_method',
+      '"min_max"',
+    ],
     ['"1,4,64,64"', '"1x4x64x64"', 'input_shapes.sample_input_tensor', 'shape'],
     ['"model_path": "./unet_fp16.om",', '', 'model_info.model_path', 'string'],
     ['"FP16"', '"BF16"', 'mixed_precision_layers[0].data_type', '"FP16"'],
@@ -123,13 +128,28 @@ describe('recipe', () => {
   })
 
   it('refuses a key given twice and nesting without end', () => {
-    expect(failure(() => parseRecipe('{"schema": "a", "schema": "b"}', 'r')).message).toContain('appears twice')
+    expect(failure(() => parseRecipe('{"schema": "a", "schema": "b"}', 'r')).message).toContain(
+      'appears twice',
+    )
     expect(failure(() => parseRecipe('['.repeat(100_000), 'r')).message).toContain('nested deeper')
     expect(failure(() => parseRecipe('', 'r')).code).toBe('E_JSON_SYNTAX')
   })
 
   it('never fails in any other way than by its own errors', () => {
-    const fragments = fc.constantFrom('{', '}', '[', ']', ',', ':', '"schema"', `"${RECIPE_SCHEMA}"`, '//', '\n', '1', '"a"')
+    const fragments = fc.constantFrom(
+      '{',
+      '}',
+      '[',
+      ']',
+      ',',
+      ':',
+      '"schema"',
+      `"${RECIPE_SCHEMA}"`,
+      '//',
+      '\n',
+      '1',
+      '"a"',
+    )
     fc.assert(
       fc.property(fc.array(fragments, { maxLength: 30 }), (parts) => {
         try {

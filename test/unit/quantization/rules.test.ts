@@ -161,12 +161,15 @@ describe('rounding', () => {
 
   it('weights and single values agree', () => {
     fc.assert(
-      fc.property(fc.float32Array({ minLength: 1, maxLength: 40, noNaN: true, noDefaultInfinity: true }), (weight) => {
-        const layout = tensorLayout(weight.length)
-        const { scales } = weightScales(weight, layout)
-        const expected = Array.from(weight, (x) => quantizeToInt8(x, scales[0] ?? 1, 0) + 0)
-        expect([...quantizeWeight(weight, layout, scales)]).toEqual(expected)
-      }),
+      fc.property(
+        fc.float32Array({ minLength: 1, maxLength: 40, noNaN: true, noDefaultInfinity: true }),
+        (weight) => {
+          const layout = tensorLayout(weight.length)
+          const { scales } = weightScales(weight, layout)
+          const expected = Array.from(weight, (x) => quantizeToInt8(x, scales[0] ?? 1, 0) + 0)
+          expect([...quantizeWeight(weight, layout, scales)]).toEqual(expected)
+        },
+      ),
     )
   })
 })
