@@ -27,6 +27,7 @@ export const DataType = {
   UINT4: 21,
   INT4: 22,
   FLOAT4E2M1: 23,
+  FLOAT8E8M0: 24,
 } as const
 export type DataType = (typeof DataType)[keyof typeof DataType]
 
@@ -34,8 +35,11 @@ export type DataType = (typeof DataType)[keyof typeof DataType]
 export type TensorData =
   /** Little-endian raw bytes in memory, exactly as raw_data would hold them. */
   | { kind: 'bytes'; bytes: Uint8Array }
-  /** A slice of a file: inline raw_data of the model file, or external data. */
-  | { kind: 'file'; path: string; offset: number; length: number }
+  /**
+   * A slice of a file: inline raw_data of the model file, or external data. `stamp` tells the version of the file the
+   * slice belongs to: reading from a file that changed since is an error. Absent: not checked.
+   */
+  | { kind: 'file'; path: string; offset: number; length: number; stamp?: string }
   /** string_data: only for STRING tensors. */
   | { kind: 'strings'; values: Uint8Array[] }
 
@@ -54,6 +58,8 @@ export interface Dimension {
   value?: number
   /** Symbol such as "N"; undefined for a fully unknown dimension. */
   symbol?: string
+  /** Denotation and unknown fields, verbatim. */
+  unknown?: Uint8Array
 }
 
 /** A graph input, output or value_info entry. `shape` undefined means unknown rank. */
@@ -65,6 +71,8 @@ export interface ValueInfo {
   docString?: string
   /** Verbatim TypeProto when it is not a dense tensor (sequence, map, optional, sparse). */
   rawType?: Uint8Array
+  /** Unknown fields inside the type of a dense tensor, verbatim, by message: TypeProto, its Tensor, its shape. */
+  typeUnknown?: { type?: Uint8Array; tensor?: Uint8Array; shape?: Uint8Array }
   unknown?: Uint8Array
 }
 
@@ -106,6 +114,8 @@ export interface Graph {
   inputs: ValueInfo[]
   /** IR 3 models list initializers among the inputs: kept apart, written back where they were. */
   initializerInputs: ValueInfo[]
+  /** Names of both kinds of inputs in file order, when they were interleaved. */
+  inputOrder?: string[]
   outputs: ValueInfo[]
   valueInfo: ValueInfo[]
   docString?: string
@@ -115,6 +125,7 @@ export interface Graph {
 export interface OpsetImport {
   domain: string
   version: number
+  unknown?: Uint8Array
 }
 
 export interface Model {
@@ -125,7 +136,7 @@ export interface Model {
   modelVersion: bigint
   docString: string
   opsetImports: OpsetImport[]
-  metadata: { key: string; value: string }[]
+  metadata: { key: string; value: string; unknown?: Uint8Array }[]
   graph: Graph
   /** FunctionProtos, training info and unknown fields, verbatim. */
   unknown?: Uint8Array

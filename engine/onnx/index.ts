@@ -1,0 +1,57 @@
+// The public face of engine/onnx.
+export * from './model.ts'
+export { MAX_OPSET, MIN_OPSET, openModel, opsetVersion, parseModel } from './open.ts'
+export { AUTO_EXTERNAL_BYTES } from './save-options.ts'
+export type { SaveOptions } from './save-options.ts'
+export { MAX_PROTOBUF_BYTES, saveModel, serializeModel } from './save.ts'
+export type { SavedModel } from './save.ts'
+export {
+  dataTypeName,
+  elementCount,
+  elementSize,
+  isDataType,
+  makeScalar,
+  makeTensor,
+  tensorByteLength,
+  tensorBytes,
+  tensorDataLength,
+  tensorToFloat32,
+  tensorToNumbers,
+  tensorToScalar,
+} from './tensors.ts'
+export {
+  float16BitsToFloat32,
+  float32ToBfloat16Bits,
+  float32ToFloat16Bits,
+  roundToFloat16,
+} from './float16.ts'
+export {
+  findAttribute,
+  floatAttribute,
+  floatsAttribute,
+  intAttribute,
+  intsAttribute,
+  makeAttribute,
+  nodeLabel,
+  removeAttribute,
+  setAttribute,
+  stringAttribute,
+} from './attributes.ts'
+export type { AttributeValue } from './attributes.ts'
+export {
+  allNames,
+  capturedNames,
+  cloneGraph,
+  cloneModel,
+  cloneNode,
+  indexGraph,
+  makeNode,
+  removeUnusedInitializers,
+  renameUses,
+  sortTopologically,
+  subgraphs,
+  uniqueName,
+  usedNames,
+  visitGraphs,
+} from './graph.ts'
+export type { GraphIndex, NodeSpec } from './graph.ts'
