@@ -20,6 +20,23 @@ function normal(seed: number, name: string, count: number): Float32Array {
   return values
 }
 
+/** Values per input of one sample; the only input of the single variant has an empty name. */
+function sampleInputs(
+  id: string,
+  progress: number,
+  shape: Pick<UnetShape, 'inputs' | 'size'>,
+  seed: number,
+): [string, Float32Array][] {
+  const sample = normal(seed, `${id}.sample`, LATENT_CHANNELS * shape.size * shape.size)
+  if (shape.inputs === 'single') return [['', sample]]
+  const timestep = Math.round((1 - progress) * (TRAINING_STEPS - 1))
+  return [
+    ['sample_input_tensor', sample],
+    ['timestep', Float32Array.of(timestep)],
+    ['encoder_hidden_states', normal(seed, `${id}.text`, TEXT_TOKENS * TEXT_WIDTH)],
+  ]
+}
+
 /**
  * Writes `count` samples into `folder` (created when missing, must be empty otherwise) and `calib_list.txt` naming them:
  * `calib_0000.bin` for one input, `calib_0000_<input>.bin` for several.
@@ -35,30 +52,27 @@ export async function writeCalibration(
 ): Promise<string[]> {
   const created = prepareFolder(folder)
   const written: string[] = []
-  const write = (name: string, content: Uint8Array | string): void => {
+  const lines: string[] = []
+  const write = (name: string, content: Uint8Array | string): string => {
     writeFileAtomic(path.join(folder, name), content)
     written.push(name)
+    return name
   }
   try {
     for (let index = 0; index < count; index++) {
       if (ctx.signal?.aborted) throw new AppError('E_CANCELLED')
       const id = `calib_${String(index).padStart(4, '0')}`
-      const sample = normal(seed, `${id}.sample`, LATENT_CHANNELS * shape.size * shape.size)
-      if (shape.inputs === 'single') write(`${id}.bin`, asBytes(sample))
-      else {
-        const timestep = Math.round(((count - index) / count) * (TRAINING_STEPS - 1))
-        write(`${id}_sample_input_tensor.bin`, asBytes(sample))
-        write(`${id}_timestep.bin`, asBytes(Float32Array.of(timestep)))
-        write(
-          `${id}_encoder_hidden_states.bin`,
-          asBytes(normal(seed, `${id}.text`, TEXT_TOKENS * TEXT_WIDTH)),
-        )
-      }
+      const inputs = sampleInputs(id, index / count, shape, seed)
+      // The list file names one file per input on each line, in the model's order.
+      const names = inputs.map(([input, values]) =>
+        write(input === '' ? `${id}.bin` : `${id}_${input}.bin`, asBytes(values)),
+      )
+      lines.push(names.join(' '))
       ctx.onProgress?.({ stage: 'calibration', done: index + 1, total: count })
       await new Promise<void>((resolve) => setImmediate(resolve))
     }
     const bins = [...written]
-    write('calib_list.txt', `${bins.join('\n')}\n`)
+    write('calib_list.txt', `${lines.join('\n')}\n`)
     return bins
   } catch (error) {
     for (const name of written) rmSync(path.join(folder, name), { force: true })
