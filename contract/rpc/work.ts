@@ -15,6 +15,7 @@ import {
   timestampSchema,
 } from '../workspace.ts'
 import { channel, topic } from './define.ts'
+import { runFiguresSchema } from '../run-figures.ts'
 import { comparisonSchema } from './seams.ts'
 
 const byId = z.object({ id: idSchema })
@@ -130,6 +131,8 @@ export const workChannels = {
       artifacts: z.array(artifactSchema),
     }),
   ),
+  /** What the charts of one run are drawn from; apart from `runs.get` because it is long. */
+  'runs.figures': channel(byId, runFiguresSchema),
   'runs.compare': channel(z.object({ ids: z.array(idSchema).min(2).max(6) }), runComparisonSchema),
   'runs.note': channel(z.object({ id: idSchema, text: z.string().max(10_000) }), runRowSchema),
 
