@@ -168,7 +168,8 @@ export const loadedModelSchema = z.object({
 })
 export type LoadedModel = z.infer<typeof loadedModelSchema>
 
-const bytesSchema = z.instanceof(Uint8Array)
+/** Not z.instanceof: that would refuse views of shared memory at compile time. */
+const bytesSchema = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'expected a Uint8Array')
 
 export const tensorValueSchema = z.object({
   elementType: elementTypeSchema,
@@ -227,7 +228,10 @@ export const measureRequestSchema = z.object({
 })
 export type MeasureRequest = z.infer<typeof measureRequestSchema>
 
-const samplesSchema = z.instanceof(Float64Array)
+const samplesSchema = z.custom<Float64Array>(
+  (value) => value instanceof Float64Array,
+  'expected a Float64Array',
+)
 
 export const modelSamplesSchema = z.object({
   handle: z.number().int().positive(),

@@ -12,11 +12,11 @@ export const deviceErrors = {
   },
   E_DEVICE_LIBRARY_MISSING: {
     en: {
-      message: 'libascendcl.so of CANN was not found. Looked in: {searched}',
+      message: 'libascendcl.so of CANN was not found. Looked under: {roots}',
       hint: 'Install the CANN toolkit or nnrt and set ASCEND_HOME_PATH (source set_env.sh), or use sim:Ascend310P3 or cpu.',
     },
     zh: {
-      message: '未找到 CANN 的 libascendcl.so。已查找：{searched}',
+      message: '未找到 CANN 的 libascendcl.so。已查找：{roots}',
       hint: '请安装 CANN toolkit 或 nnrt 并设置 ASCEND_HOME_PATH（source set_env.sh），或使用 sim:Ascend310P3、cpu。',
     },
   },
