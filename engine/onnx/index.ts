@@ -55,3 +55,9 @@ export {
   visitGraphs,
 } from './graph.ts'
 export type { GraphIndex, NodeSpec } from './graph.ts'
+export { allLayerNames, layerNames, matchLayers, nearestNames } from './names.ts'
+export type { LayerName } from './names.ts'
+export { validateModel } from './validate.ts'
+export { hasShapeRule, inferShapes } from './infer-shapes.ts'
+export type { InferredShape } from './infer-shapes.ts'
+export { summarizeModel } from './summary.ts'

@@ -1,0 +1,428 @@
+// Shape rules of operators that rearrange a tensor: reshape, transpose, slice, concat, gather, pad, tile, split, ...
+import { stringAttribute } from '../attributes.ts'
+import { DataType } from '../model.ts'
+import { MAX_FOLDED_ELEMENTS, dimsText, product } from './context.ts'
+import type { Dim, Dims, OpContext, ShapeRule, Values } from './context.ts'
+
+/** Values that a rearrangement without change of order keeps. */
+function keepValues(context: OpContext, dims: Dims): void {
+  context.set(0, context.type(0), dims, dims?.includes(null) ? undefined : context.values(0))
+}
+
+/** Size of the -1 of a reshape: what is left of the input after the other dimensions. */
+function inferredDim(
+  context: OpContext,
+  input: readonly Dim[],
+  target: readonly Dim[],
+  copied: readonly number[],
+): Dim {
+  const copies = new Set(copied)
+  const rest = product(input.filter((_, axis) => !copies.has(axis)))
+  const given = product(target.filter((dim, axis) => !copies.has(axis) && dim !== -1))
+  if (rest === null || given === null) return null
+  if (given === 0) return 0
+  if (rest % given !== 0)
+    throw context.fail(`${dimsText([...input])} does not fit into ${dimsText([...target])}`)
+  return rest / given
+}
+
+const reshape: ShapeRule = (context) => {
+  const x = context.dims(0)
+  const target = context.ints('shape') ?? context.values(1)
+  if (!target) {
+    const rank = context.dims(1)?.[0]
+    return context.set(0, context.type(0), rank ? new Array<null>(rank).fill(null) : rank === 0 ? [] : null)
+  }
+  const copied: number[] = []
+  const zeroMeansCopy = context.int('allowzero', 0) === 0
+  const dims = target.map((dim, axis): Dim => {
+    if (dim !== 0 || !zeroMeansCopy) return dim
+    if (x && axis >= x.length)
+      throw context.fail(`dimension ${axis} of the input is to be copied but does not exist`)
+    copied.push(axis)
+    return x?.[axis] ?? null
+  })
+  // An unknown element of the target could itself be -1 or 0, so only a known remainder is trusted.
+  const hole = dims.indexOf(-1)
+  if (hole >= 0) dims[hole] = x ? inferredDim(context, x, dims, copied) : null
+  else if (x) fillSingleUnknown(x, dims)
+  checkCount(context, x, dims)
+  keepValues(context, dims)
+}
+
+/** One unknown element of the target follows from the number of elements. */
+function fillSingleUnknown(x: readonly Dim[], dims: Dim[]): void {
+  const unknown = dims.filter((dim) => dim === null).length
+  const total = product(x)
+  if (unknown !== 1 || total === null) return
+  const given = dims.reduce<number>((count, dim) => count * (dim ?? 1), 1)
+  if (given > 0 && total % given === 0) dims[dims.indexOf(null)] = total / given
+}
+
+function checkCount(context: OpContext, x: Dims, dims: readonly Dim[]): void {
+  const before = x && product(x)
+  const after = product(dims)
+  if (before !== null && after !== null && before !== after) {
+    throw context.fail(`${dimsText(x)} has ${before} elements, ${dimsText([...dims])} has ${after}`)
+  }
+}
+
+const flatten: ShapeRule = (context) => {
+  const x = context.dims(0)
+  if (!x) return context.set(0, context.type(0), [null, null])
+  const given = context.int('axis', 1)
+  const axis = given === x.length ? given : context.axis(given, x.length)
+  context.set(0, context.type(0), [product(x.slice(0, axis)), product(x.slice(axis))])
+}
+
+const transpose: ShapeRule = (context) => {
+  const x = context.dims(0)
+  const order = context.ints('perm') ?? x?.map((_, axis) => x.length - 1 - axis)
+  if (!x || !order) return context.set(0, context.type(0), order ? order.map(() => null) : null)
+  if (order.length !== x.length) throw context.fail(`perm has ${order.length} entries for ${dimsText(x)}`)
+  const dims = order.map((axis) => x[context.axis(axis, x.length)]!)
+  const values = x.length <= 1 ? context.values(0) : undefined
+  context.set(0, context.type(0), dims, values)
+}
+
+const squeeze: ShapeRule = (context) => {
+  const x = context.dims(0)
+  const { given, values } = context.intsOrInput('axes', 1)
+  if (!x || (given && !values)) return context.set(0, context.type(0), null)
+  if (!given && x.includes(null)) return context.set(0, context.type(0), null)
+  const axes = new Set(
+    values?.map((axis) => context.axis(axis, x.length)) ?? x.flatMap((dim, axis) => (dim === 1 ? axis : [])),
+  )
+  for (const axis of axes) context.same(x[axis]!, 1, `axis ${axis} to squeeze`)
+  keepValues(
+    context,
+    x.filter((_, axis) => !axes.has(axis)),
+  )
+}
+
+const unsqueeze: ShapeRule = (context) => {
+  const x = context.dims(0)
+  const { values: axes } = context.intsOrInput('axes', 1)
+  if (!x || !axes) return context.set(0, context.type(0), null)
+  const rank = x.length + axes.length
+  const added = new Set(axes.map((axis) => context.axis(axis, rank)))
+  const rest = [...x]
+  keepValues(
+    context,
+    Array.from({ length: rank }, (_, axis) => (added.has(axis) ? 1 : rest.shift()!)),
+  )
+}
+
+const concat: ShapeRule = (context) => {
+  const shapes = context.node.inputs.map((_, index) => context.dims(index))
+  const type = context.node.inputs
+    .map((_, index) => context.type(index))
+    .find((each) => each !== DataType.UNDEFINED)
+  const known = shapes.find((dims) => dims !== null)
+  if (!known) return context.set(0, type ?? DataType.UNDEFINED, null)
+  const axis = context.axis(context.int('axis', 0), known.length)
+  const dims = known.map((_, index): Dim => {
+    const parts = shapes.map((shape) => {
+      if (shape && shape.length !== known.length)
+        throw context.fail(`ranks differ: ${shapes.map(dimsText).join(', ')}`)
+      return shape?.[index] ?? null
+    })
+    if (index === axis)
+      return parts.includes(null) ? null : parts.reduce<number>((sum, part) => sum + part!, 0)
+    return parts.reduce((a, b) =>
+      context.same(a, b, `dimension ${index} of ${shapes.map(dimsText).join(', ')}`),
+    )
+  })
+  context.set(0, type ?? DataType.UNDEFINED, dims, dims.length === 1 ? concatValues(context) : undefined)
+}
+
+function concatValues(context: OpContext): Values | undefined {
+  const parts = context.node.inputs.map((_, index) => {
+    const size = context.dims(index)?.[0]
+    return (
+      context.values(index) ?? (size !== null && size <= 64 ? new Array<null>(size).fill(null) : undefined)
+    )
+  })
+  return parts.every((part) => part !== undefined) ? parts.flat() : undefined
+}
+
+/** Index range of a slice along one axis, as NumPy: start, number of elements. */
+function sliceRange(
+  size: number,
+  start: number,
+  end: number,
+  step: number,
+): { first: number; count: number } {
+  const clamp = (value: number, low: number, high: number): number => Math.min(Math.max(value, low), high)
+  const from = start < 0 ? start + size : start
+  const to = end < 0 ? end + size : end
+  const first = step > 0 ? clamp(from, 0, size) : clamp(from, 0, size - 1)
+  const last = step > 0 ? clamp(to, 0, size) : clamp(to, -1, size - 1)
+  return { first, count: Math.max(0, Math.ceil((last - first) / step)) }
+}
+
+const slice: ShapeRule = (context) => {
+  const x = context.dims(0)
+  const starts = context.intsOrInput('starts', 1).values
+  const ends = context.intsOrInput('ends', 2).values
+  const axes = context.intsOrInput('axes', 3)
+  const steps = context.intsOrInput('steps', 4)
+  if (!x) return context.set(0, context.type(0), null)
+  const chosen = axes.given ? axes.values : starts?.map((_, index) => index)
+  if (!chosen)
+    return context.set(
+      0,
+      context.type(0),
+      x.map(() => null),
+    )
+  const dims: Dim[] = [...x]
+  let values: Values | undefined
+  chosen.forEach((given, index) => {
+    const axis = context.axis(given, x.length)
+    const size = x[axis]!
+    const step = steps.given ? (steps.values?.[index] ?? null) : 1
+    const [start, end] = [starts?.[index] ?? null, ends?.[index] ?? null]
+    if (step === 0) throw context.fail('a slice step is 0')
+    if (size === null || step === null || start === null || end === null) {
+      dims[axis] = size === null && start === 0 && end !== null && end >= 2 ** 31 - 1 ? size : null
+      return
+    }
+    const range = sliceRange(size, start, end, step)
+    dims[axis] = range.count
+    const all = context.values(0)
+    if (all && x.length === 1)
+      values = Array.from({ length: range.count }, (_, at) => all[range.first + at * step]!)
+  })
+  context.set(0, context.type(0), dims, values)
+}
+
+const split: ShapeRule = (context) => {
+  const x = context.dims(0)
+  const type = context.type(0)
+  const outputs = context.node.outputs.length
+  if (!x) return context.node.outputs.forEach((_, index) => context.set(index, type, null))
+  const axis = context.axis(context.int('axis', 0), x.length)
+  const { given, values } = context.intsOrInput('split', 1)
+  const size = x[axis]!
+  const sizes = values ?? (given || size === null ? null : equalParts(size, outputs))
+  if (sizes && size !== null && sizes.reduce((sum, part) => sum + part, 0) !== size) {
+    throw context.fail(`the parts ${dimsText(sizes)} do not add up to ${size}`)
+  }
+  const all = x.length === 1 ? context.values(0) : undefined
+  let start = 0
+  context.node.outputs.forEach((_, index) => {
+    const part = sizes?.[index] ?? null
+    const values = all && part !== null ? all.slice(start, start + part) : undefined
+    start += part ?? 0
+    context.set(
+      index,
+      type,
+      x.map((dim, position) => (position === axis ? part : dim)),
+      values,
+    )
+  })
+}
+
+/** All parts have the same size, except that the last one may be smaller. */
+function equalParts(size: number, parts: number): number[] {
+  const part = Math.ceil(size / parts)
+  return Array.from({ length: parts }, (_, index) => Math.min(part, Math.max(0, size - index * part)))
+}
+
+const gather: ShapeRule = (context) => {
+  const [x, indices] = [context.dims(0), context.dims(1)]
+  if (!x || !indices) return context.set(0, context.type(0), null)
+  const axis = context.axis(context.int('axis', 0), x.length)
+  const dims = [...x.slice(0, axis), ...indices, ...x.slice(axis + 1)]
+  const [data, positions] = [context.values(0), context.known(1)]
+  const values =
+    data && positions && x.length === 1
+      ? positions.map((index) => data[index < 0 ? index + data.length : index] ?? null)
+      : undefined
+  context.set(0, context.type(0), dims, values)
+}
+
+const gatherElements: ShapeRule = (context) => context.set(0, context.type(0), context.dims(1))
+
+const gatherNd: ShapeRule = (context) => {
+  const [x, indices] = [context.dims(0), context.dims(1)]
+  const depth = indices?.at(-1) ?? null
+  if (!x || !indices || depth === null) return context.set(0, context.type(0), null)
+  const batch = context.int('batch_dims', 0)
+  context.set(0, context.type(0), [...indices.slice(0, -1), ...x.slice(batch + depth)])
+}
+
+const expand: ShapeRule = (context) => {
+  const [x, target] = [context.dims(0), context.values(1)]
+  if (!x || !target) return context.set(0, context.type(0), null)
+  const rank = Math.max(x.length, target.length)
+  const dims = Array.from({ length: rank }, (_, index): Dim => {
+    const a = x[index - rank + x.length]
+    const b = target[index - rank + target.length]
+    if (a === undefined || a === 1) return b ?? (b === undefined ? a! : null)
+    if (b === undefined || b === 1) return a
+    if (a !== null && b !== null && a !== b)
+      throw context.fail(`${dimsText(x)} cannot be expanded to ${dimsText([...target])}`)
+    return a ?? b
+  })
+  const single = context.values(0)?.length === 1 ? context.values(0)![0]! : undefined
+  const count = product(dims)
+  const foldable = single !== undefined && count !== null && count <= MAX_FOLDED_ELEMENTS
+  context.set(0, context.type(0), dims, foldable ? new Array<number | null>(count).fill(single) : undefined)
+}
+
+const tile: ShapeRule = (context) => {
+  const x = context.dims(0)
+  const repeats = context.values(1)
+  if (!x) return context.set(0, context.type(0), null)
+  const dims = x.map((dim, axis) => {
+    const times = repeats?.[axis] ?? null
+    return dim === null || times === null ? null : dim * times
+  })
+  const values = context.values(0)
+  const times = (dims.length === 1 && values && repeats?.[0]) || null
+  const foldable = times !== null && values!.length * times <= MAX_FOLDED_ELEMENTS
+  const repeated = foldable ? Array.from({ length: times }, () => values!).flat() : undefined
+  context.set(0, context.type(0), dims, repeated)
+}
+
+const pad: ShapeRule = (context) => {
+  const x = context.dims(0)
+  const { values: pads } = context.intsOrInput('pads', 1)
+  if (!x) return context.set(0, context.type(0), null)
+  const axes = context.has(3) ? context.known(3) : x.map((_, axis) => axis)
+  if (!pads || !axes)
+    return context.set(
+      0,
+      context.type(0),
+      x.map(() => null),
+    )
+  if (pads.length !== axes.length * 2)
+    throw context.fail(`pads has ${pads.length} values, expected ${axes.length * 2}`)
+  const dims: Dim[] = [...x]
+  axes.forEach((given, index) => {
+    const axis = context.axis(given, x.length)
+    const size = x[axis]!
+    dims[axis] = size === null ? null : size + pads[index]! + pads[index + axes.length]!
+  })
+  context.set(0, context.type(0), dims)
+}
+
+function blockSize(context: OpContext): number {
+  return context.int('blocksize', 1)
+}
+
+const depthToSpace: ShapeRule = (context) => {
+  const x = context.dims(0)
+  const block = blockSize(context)
+  const times = (dim: Dim, factor: number): Dim => (dim === null ? null : Math.floor(dim * factor))
+  context.set(
+    0,
+    context.type(0),
+    x && [x[0]!, times(x[1]!, 1 / (block * block)), times(x[2]!, block), times(x[3]!, block)],
+  )
+}
+
+const spaceToDepth: ShapeRule = (context) => {
+  const x = context.dims(0)
+  const block = blockSize(context)
+  const times = (dim: Dim, factor: number): Dim => (dim === null ? null : Math.floor(dim * factor))
+  context.set(
+    0,
+    context.type(0),
+    x && [x[0]!, times(x[1]!, block * block), times(x[2]!, 1 / block), times(x[3]!, 1 / block)],
+  )
+}
+
+const gridSample: ShapeRule = (context) => {
+  const [x, grid] = [context.dims(0), context.dims(1)]
+  context.set(0, context.type(0), x && grid && [x[0]!, x[1]!, ...grid.slice(1, -1)])
+}
+
+const roiAlign: ShapeRule = (context) => {
+  const [x, rois] = [context.dims(0), context.dims(1)]
+  const size = [context.int('output_height', 1), context.int('output_width', 1)]
+  context.set(0, context.type(0), [rois?.[0] ?? null, x?.[1] ?? null, ...size])
+}
+
+/** Labels of one einsum term; "." stands for one dimension of the ellipsis each. */
+function termLabels(context: OpContext, term: string, rank: number | undefined): string[] {
+  const [before, after] = term.split('...') as [string, string | undefined]
+  if (after === undefined) return [...term]
+  if (rank === undefined) return [...before, ...after]
+  const hidden = rank - before.length - after.length
+  if (hidden < 0) throw context.fail(`the term "${term}" does not fit rank ${rank}`)
+  return [...before, ...Array.from({ length: hidden }, (_, index) => `.${index - hidden}`), ...after]
+}
+
+const einsum: ShapeRule = (context) => {
+  const equation = stringAttribute(context.node, 'equation').replaceAll(' ', '')
+  const [left, right] = equation.split('->') as [string, string | undefined]
+  const terms = left.split(',')
+  const sizes = new Map<string, Dim>()
+  const counts = new Map<string, number>()
+  let ellipsis: string[] = []
+  for (const [index, term] of terms.entries()) {
+    const dims = context.dims(index)
+    if (!dims) return context.set(0, context.type(0), null)
+    const labels = termLabels(context, term, dims.length)
+    if (labels.length !== dims.length) throw context.fail(`the term "${term}" does not fit ${dimsText(dims)}`)
+    const hidden = labels.filter((label) => label.startsWith('.'))
+    if (hidden.length > ellipsis.length) ellipsis = hidden
+    labels.forEach((label, axis) => {
+      const [dim, known] = [dims[axis]!, sizes.get(label)]
+      counts.set(label, (counts.get(label) ?? 0) + 1)
+      sizes.set(
+        label,
+        known === undefined || known === 1 ? dim : dim === 1 ? known : context.same(known, dim, `"${label}"`),
+      )
+    })
+  }
+  const implicit = [...counts]
+    .filter(([label, count]) => count === 1 && !label.startsWith('.'))
+    .map(([label]) => label)
+  const output = right ?? `...${implicit.sort().join('')}`
+  const [before, after] = output.split('...') as [string, string | undefined]
+  const labels = [...before, ...(after === undefined ? [] : ellipsis), ...(after ?? '')]
+  context.set(
+    0,
+    context.type(0),
+    labels.map((label) => sizes.get(label) ?? null),
+  )
+}
+
+const compress: ShapeRule = (context) => {
+  const x = context.dims(0)
+  const axis = context.node.attributes.some((attribute) => attribute.name === 'axis')
+    ? context.int('axis', 0)
+    : null
+  if (axis === null) return context.set(0, context.type(0), [null])
+  context.set(
+    0,
+    context.type(0),
+    x && x.map((dim, index) => (index === context.axis(axis, x.length) ? null : dim)),
+  )
+}
+
+export const arrangeRules: Readonly<Record<string, ShapeRule>> = {
+  Reshape: reshape,
+  Flatten: flatten,
+  Transpose: transpose,
+  Squeeze: squeeze,
+  Unsqueeze: unsqueeze,
+  Concat: concat,
+  Slice: slice,
+  Split: split,
+  Gather: gather,
+  GatherElements: gatherElements,
+  GatherND: gatherNd,
+  Expand: expand,
+  Tile: tile,
+  Pad: pad,
+  DepthToSpace: depthToSpace,
+  SpaceToDepth: spaceToDepth,
+  GridSample: gridSample,
+  RoiAlign: roiAlign,
+  Einsum: einsum,
+  Compress: compress,
+}
