@@ -29,6 +29,7 @@ export const keptFloatReasonSchema = z.enum([
   'weight_not_constant',
   'weight_rank',
   'weight_type',
+  'conv3d_dilation',
   'gemm_transposes_input',
   'gemm_scales_operands',
   'bias_not_constant',

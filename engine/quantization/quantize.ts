@@ -1,0 +1,197 @@
+// Post-training quantization of one model: select, calibrate, plan, write.
+import { rmSync } from 'node:fs'
+import path from 'node:path'
+import { AppError } from '../../contract/errors/index.ts'
+import type { DatasetRequest, LayerReport, QuantizationResult } from '../../contract/quantization.ts'
+import type { Recipe } from '../../contract/recipe.ts'
+import type { WorkContext } from '../../contract/work.ts'
+import { type CalibrationDataset, collectRanges, modelInputs, openDataset } from '../calibration/index.ts'
+import { checkWritable, writeFileAtomic } from '../common/files.ts'
+import { type Model, nodeLabel, openModel, saveModel, type SavedModel, tensorDataLength } from '../onnx/index.ts'
+import { buildDeployModel } from './deploy-writer.ts'
+import { buildFakeQuantModel } from './fake-quant-writer.ts'
+import { nodeMapping } from './node-mapping.ts'
+import { type ChosenLayer, type LayerPlan, planQuantization, type QuantizationPlan } from './plan.ts'
+import { formatRecords } from './record-file.ts'
+import { type Selection, selectLayers } from './selection.ts'
+import { WeightSpill } from './weight-spill.ts'
+
+export interface QuantizeRequest {
+  /** The ONNX file; with `model`, only its name for messages. */
+  modelPath: string
+  /** A model that is not in an ONNX file, such as one recovered from a simulated .om. */
+  model?: Model
+  recipe: Recipe
+  dataset: DatasetRequest
+  /** Folder and beginning of the names of all files written. */
+  outputPrefix: string
+}
+
+interface OutputPaths {
+  deployPath: string
+  fakeQuantPath: string
+  quantJsonPath: string
+  recordPath: string
+}
+
+/** The files of one run, named as AMCT names them. */
+export function outputPaths(prefix: string): OutputPaths {
+  const base = path.resolve(prefix)
+  return {
+    deployPath: `${base}_deploy_model.onnx`,
+    fakeQuantPath: `${base}_fake_quant_model.onnx`,
+    quantJsonPath: `${base}_quant.json`,
+    recordPath: `${base}_record.txt`,
+  }
+}
+
+const QUANTIZED_TYPES = /^(Ascend(Quant|Dequant|AntiQuant|WeightQuant)|QuantizeLinear|DequantizeLinear|QLinear\w+)$/
+
+function checkFloatingPoint(model: Model): void {
+  const node = model.graph.nodes.find((candidate) => QUANTIZED_TYPES.test(candidate.opType))
+  if (!node) return
+  const label = model.path ?? 'the model'
+  throw new AppError('E_QUANTIZE_SOURCE', { path: label, opType: node.opType, node: nodeLabel(node) })
+}
+
+function checkSomething(model: Model, selection: Selection): void {
+  if (selection.chosen.length > 0) return
+  const counts = Map.groupBy(selection.kept.values(), (layer) => layer.reason ?? 'float_by_recipe')
+  const reasons = [...counts].map(([reason, layers]) => `${layers.length} ${reason}`)
+  throw new AppError('E_QUANTIZE_NOTHING', {
+    model: model.path ?? 'the model',
+    candidates: selection.kept.size,
+    reasons: reasons.length > 0 ? reasons : 'none of a quantizable type',
+  })
+}
+
+function modelBytes(model: Model): number {
+  return [...model.graph.initializers.values()].reduce((sum, tensor) => sum + tensorDataLength(tensor.data), 0)
+}
+
+function readerNames(chosen: readonly ChosenLayer[]): Map<string, string> {
+  return new Map(chosen.toReversed().map((layer) => [layer.anatomy.activation, layer.name]))
+}
+
+async function calibrate(
+  model: Model,
+  chosen: readonly ChosenLayer[],
+  dataset: CalibrationDataset,
+  folder: string,
+  context: WorkContext,
+): ReturnType<typeof collectRanges> {
+  const readers = readerNames(chosen)
+  const float16 = chosen.filter(({ anatomy }) => anatomy.float16).map(({ anatomy }) => anatomy.activation)
+  const options = {
+    layerOf: (tensor: string) => readers.get(tensor) ?? tensor,
+    float16Tensors: new Set(float16),
+    temporaryFolder: folder,
+  }
+  return collectRanges(model, dataset, [...readers.keys()], options, context)
+}
+
+function chosenReport(plan: LayerPlan, modulePath: string | undefined): LayerReport {
+  return {
+    name: plan.name,
+    opType: plan.anatomy.opType,
+    ...(modulePath !== undefined && { modulePath }),
+    quantized: true,
+    precision: 'int8',
+    activation: plan.activation,
+    weight: { name: plan.weight.name, dims: plan.weight.dims, scales: [...plan.scales] },
+    ...(plan.bias && { bias: plan.bias.name }),
+  }
+}
+
+function reports(model: Model, selection: Selection, plan: QuantizationPlan): LayerReport[] {
+  const plans = new Map(plan.layers.map((layer) => [model.graph.nodes[layer.anatomy.nodeIndex], layer]))
+  return selection.candidates.flatMap(({ node, modulePath }) => {
+    const layer = plans.get(node)
+    const kept = selection.kept.get(node)
+    return layer ? [chosenReport(layer, modulePath)] : kept ? [kept] : []
+  })
+}
+
+function recordsOf(plan: QuantizationPlan): string {
+  return formatRecords(
+    plan.layers.map((layer) => ({
+      layer: layer.name,
+      scaleD: layer.activation.scale,
+      offsetD: layer.activation.offset,
+      scaleW: [...layer.scales],
+      offsetW: [...layer.scales].map(() => 0),
+      activationType: 'INT8',
+      weightType: 'INT8',
+    })),
+  )
+}
+
+interface Written {
+  deploy: SavedModel
+  fakeQuant: SavedModel
+}
+
+/** Writes all files, or none: what is already there of this run is removed when a later one fails. */
+function writeAll(source: Model, plan: QuantizationPlan, paths: OutputPaths, context: WorkContext): Written {
+  const written: string[] = []
+  const step = (done: number, file: string): void => {
+    if (context.signal?.aborted) throw new AppError('E_CANCELLED')
+    context.onProgress?.({ stage: 'write', done, total: 4, item: path.basename(file) })
+  }
+  try {
+    step(0, paths.deployPath)
+    const deployModel = buildDeployModel(source, plan)
+    const deploy = saveModel(deployModel, paths.deployPath)
+    written.push(...deploy.files.map((file) => file.path))
+    step(1, paths.fakeQuantPath)
+    const fakeQuant = saveModel(buildFakeQuantModel(source, plan), paths.fakeQuantPath)
+    written.push(...fakeQuant.files.map((file) => file.path))
+    step(2, paths.quantJsonPath)
+    writeFileAtomic(paths.quantJsonPath, `${JSON.stringify(nodeMapping(source, deployModel, plan), null, 1)}\n`)
+    written.push(paths.quantJsonPath)
+    step(3, paths.recordPath)
+    writeFileAtomic(paths.recordPath, recordsOf(plan))
+    context.onProgress?.({ stage: 'write', done: 4, total: 4 })
+    return { deploy, fakeQuant }
+  } catch (error) {
+    for (const file of written) rmSync(file, { force: true })
+    throw error
+  }
+}
+
+/**
+ * Quantizes a model to INT8 by a recipe and writes the deploy model, its runnable twin, the node mapping and the record.
+ * @throws E_QUANTIZE_SOURCE, E_QUANTIZE_NOTHING, E_LAYER_UNKNOWN, E_WEIGHT_NOT_FINITE, E_BIAS_OVERFLOW, E_FILE_WRITE,
+ * E_CANCELLED, and what opening the model, opening the data set and calibrating throw. Nothing is left behind then.
+ */
+export async function quantizeModel(request: QuantizeRequest, context: WorkContext = {}): Promise<QuantizationResult> {
+  const paths = outputPaths(request.outputPrefix)
+  Object.values(paths).forEach(checkWritable)
+  const model = request.model ?? openModel(request.modelPath)
+  checkFloatingPoint(model)
+  const selection = selectLayers(model, request.recipe)
+  checkSomething(model, selection)
+  const dataset = openDataset(request.dataset, modelInputs(model))
+
+  const started = performance.now()
+  const ranges = await calibrate(model, selection.chosen, dataset, path.dirname(paths.deployPath), context)
+  const sha256 = dataset.digest(context.signal)
+  const calibrated = performance.now()
+  using spill = new WeightSpill(paths.deployPath)
+  const plan = planQuantization(model, selection.chosen, ranges, spill, context)
+  const planned = performance.now()
+  const { deploy, fakeQuant } = writeAll(model, plan, paths, context)
+  const finished = performance.now()
+
+  return {
+    ...paths,
+    layers: reports(model, selection, plan),
+    sizes: { source: modelBytes(model), deploy: deploy.bytes, fakeQuant: fakeQuant.bytes },
+    dataset: { samples: dataset.samples, sha256 },
+    seconds: {
+      calibrate: (calibrated - started) / 1000,
+      quantize: (planned - calibrated) / 1000,
+      write: (finished - planned) / 1000,
+    },
+  }
+}
