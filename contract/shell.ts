@@ -34,6 +34,8 @@ export const pickPathSchema = z.strictObject({
 })
 export type PickPathOptions = z.infer<typeof pickPathSchema>
 
+export const revealPathSchema = z.string().min(1).max(4096)
+
 export const notificationSchema = z.strictObject({ title: z.string().max(200), body: z.string().max(1000) })
 export type ShellNotification = z.infer<typeof notificationSchema>
 
