@@ -123,11 +123,33 @@ export function allNames(graph: Graph): Set<string> {
   return names
 }
 
-/** `base`, or `base_1`, `base_2`, ... so that no value, weight or node has the name yet. Walks the whole graph. */
-export function uniqueName(scope: Model | Graph, base: string): string {
+/**
+ * Hands out names that no value, weight or node of the scope has: `base`, or `base_1`, `base_2`, ... Names given out are
+ * remembered; names added to the graph by other means afterwards are not seen.
+ */
+export function uniqueNames(scope: Model | Graph): (base: string) => string {
   const taken = allNames('graph' in scope ? scope.graph : scope)
-  if (!taken.has(base)) return base
-  for (let count = 1; ; count++) if (!taken.has(`${base}_${count}`)) return `${base}_${count}`
+  return (base) => {
+    let name = base
+    for (let count = 1; taken.has(name); count++) name = `${base}_${count}`
+    taken.add(name)
+    return name
+  }
+}
+
+/** One unused name, see {@link uniqueNames}. Walks the whole graph: for many names, ask for an allocator once. */
+export function uniqueName(scope: Model | Graph, base: string): string {
+  return uniqueNames(scope)(base)
+}
+
+/** True when no node reads a value that a later node writes. */
+export function isSorted(graph: Graph): boolean {
+  const pending = new Set(graph.nodes.flatMap((node) => node.outputs))
+  return graph.nodes.every((node) => {
+    for (const name of usedNames(node)) if (pending.has(name)) return false
+    for (const output of node.outputs) pending.delete(output)
+    return true
+  })
 }
 
 /**

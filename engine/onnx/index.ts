@@ -51,6 +51,7 @@ export {
   sortTopologically,
   subgraphs,
   uniqueName,
+  uniqueNames,
   usedNames,
   visitGraphs,
 } from './graph.ts'
@@ -61,3 +62,4 @@ export { validateModel } from './validate.ts'
 export { hasShapeRule, inferShapes } from './infer-shapes.ts'
 export type { InferredShape } from './infer-shapes.ts'
 export { summarizeModel } from './summary.ts'
+export { upgradeOpset } from './upgrade.ts'

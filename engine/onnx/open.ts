@@ -3,6 +3,7 @@ import path from 'node:path'
 import { AppError } from '../../contract/errors/index.ts'
 import { ModelDecoder } from './decode.ts'
 import { ExternalFiles } from './external.ts'
+import { isSorted, sortTopologically, visitGraphs } from './graph.ts'
 import type { Model } from './model.ts'
 import { FileSource, MemorySource } from './source.ts'
 import type { ByteSource } from './source.ts'
@@ -58,6 +59,10 @@ function decode(source: ByteSource, folder: string | null): Model {
   try {
     const model = decoder.model()
     checkOpset(model, source)
+    // ONNX Runtime takes nodes in any order, so unsorted files are around.
+    visitGraphs(model.graph, (graph) => {
+      if (!isSorted(graph)) sortTopologically(graph)
+    })
     return model
   } catch (cause) {
     if (!(cause instanceof AppError) || decoder.recognised) throw cause
@@ -71,7 +76,7 @@ function decode(source: ByteSource, folder: string | null): Model {
  * Opens a model file. Weights stay in the file (and in its external data files) as slices until asked for.
  * @param region byte range of the file that holds the model, for ONNX inside another container
  * @throws E_FILE_NOT_FOUND, E_FILE_READ, E_ONNX_NOT_ONNX, E_ONNX_TRUNCATED, E_ONNX_INVALID, E_ONNX_LIMIT, E_ONNX_OPSET,
- *   E_ONNX_TENSOR_SIZE, E_ONNX_EXTERNAL_*
+ *   E_ONNX_TENSOR_SIZE, E_ONNX_EXTERNAL_*, E_ONNX_GRAPH when the graph has a cycle
  */
 export function openModel(filePath: string, region?: { offset: number; length: number }): Model {
   const resolved = path.resolve(filePath)

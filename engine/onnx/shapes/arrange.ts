@@ -138,7 +138,7 @@ const concat: ShapeRule = (context) => {
 
 function concatValues(context: OpContext): Values | undefined {
   const parts = context.node.inputs.map((_, index) => {
-    const size = context.dims(index)?.[0]
+    const size = context.dims(index)?.[0] ?? null
     return (
       context.values(index) ?? (size !== null && size <= 64 ? new Array<null>(size).fill(null) : undefined)
     )
