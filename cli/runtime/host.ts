@@ -10,7 +10,7 @@ import { colourAllowed, painter, type Paint } from './terminal.ts'
 export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const
 
 /** Errors in how the command was called, not in what it was given. */
-const USAGE_CODES: readonly string[] = ['E_USAGE', 'E_ARGUMENT', 'E_DEVICE_SELECTOR']
+const USAGE_CODES: readonly string[] = ['E_USAGE', 'E_ARGUMENT']
 
 export interface HostOptions {
   json?: boolean | undefined

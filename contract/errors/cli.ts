@@ -20,14 +20,28 @@ export const cliErrors = {
       hint: '请提供以 {expected} 结尾的文件。',
     },
   },
-  E_SIMULATOR_NEEDS_ONNX: {
+  E_OUTPUT_TYPE: {
     en: {
-      message: '{path} is compiled for {soc}; comparing needs the ONNX model it was made from',
-      hint: 'Give the .onnx file, or an .om written by the simulated compiler.',
+      message: 'Output "{output}" has element type {type}, which cannot be compared',
+      hint: 'Compare models with numeric outputs.',
+    },
+    zh: { message: '输出 "{output}" 的元素类型为 {type}，无法比较', hint: '请比较输出为数值的模型。' },
+  },
+  E_OUTPUT_MISSING: {
+    en: {
+      message: 'The compiled model has no output "{output}" (it has {known})',
+      hint: 'Compile the model again from this ONNX file.',
+    },
+    zh: { message: '编译后的模型没有输出 "{output}"（现有 {known}）', hint: '请用该 ONNX 文件重新编译。' },
+  },
+  E_OUTPUT_SHAPE: {
+    en: {
+      message: 'Output "{output}" has shape [{found}], the source model gives [{expected}]',
+      hint: 'Compile the model again from this ONNX file and with the same input shapes.',
     },
     zh: {
-      message: '{path} 已为 {soc} 编译；比较需要其来源 ONNX 模型',
-      hint: '请提供 .onnx 文件，或由模拟编译器生成的 .om。',
+      message: '输出 "{output}" 的形状为 [{found}]，源模型为 [{expected}]',
+      hint: '请用该 ONNX 文件和相同的输入形状重新编译。',
     },
   },
 } satisfies ErrorCatalog

@@ -1,0 +1,65 @@
+// `aqw quantize`: ONNX model and calibration data in; deploy model, runnable twin and scales out.
+import path from 'node:path'
+import type { Command } from 'commander'
+import { formatBytes } from '../../engine/common/units.ts'
+import { checkWritable } from '../../engine/common/files.ts'
+import { modelFile } from '../runtime/arguments.ts'
+import {
+  addDatasetOptions,
+  datasetOf,
+  recipeOf,
+  type DatasetOptions,
+} from '../runtime/quantization-options.ts'
+import type { Host } from '../runtime/host.ts'
+import { action, withCommonOptions } from '../runtime/program.ts'
+import { keyValues } from '../runtime/table.ts'
+
+interface QuantizeOptions extends DatasetOptions {
+  model: string
+  output: string
+}
+
+const EXAMPLES = `
+Writes PREFIX_deploy_model.onnx (for atc), PREFIX_fake_quant_model.onnx (runs on ONNX Runtime), PREFIX_quant.json and
+the record of all scales. Calibration folders: docs/quantization.md.
+Examples:
+  aqw quantize --model unet.onnx --calibration calib -o unet_int8
+  aqw quantize --model unet.onnx --calibration calib --recipe recipe.json -o out/unet --json`
+
+async function quantize(host: Host, options: QuantizeOptions): Promise<void> {
+  modelFile(options.model, ['.onnx'])
+  checkWritable(`${options.output}_deploy_model.onnx`)
+  const recipe = await recipeOf(options)
+  const dataset = datasetOf(options)
+  const { quantizeModel } = await import('../../engine/quantization/index.ts')
+  const request = { modelPath: options.model, recipe, dataset, outputPrefix: path.resolve(options.output) }
+  const result = await quantizeModel(request, host.ctx)
+  if (host.json) {
+    host.printJson(result)
+    return
+  }
+  const quantized = result.layers.filter((layer) => layer.quantized)
+  const share = ((100 * result.sizes.deploy) / result.sizes.source).toFixed(1)
+  const pairs: [string, string][] = [
+    ['deploy model', `${result.deployPath} (${formatBytes(result.sizes.deploy)}, ${share} % of the source)`],
+    ['runnable twin', `${result.fakeQuantPath} (${formatBytes(result.sizes.fakeQuant)})`],
+    ['node mapping', result.quantJsonPath],
+    ['record', result.recordPath],
+    ['layers', `${quantized.length} of ${result.layers.length} quantized`],
+    ['calibration', `${result.dataset.samples} samples`],
+  ]
+  for (const line of keyValues(pairs)) host.print(line)
+  for (const layer of result.layers) {
+    if (!layer.quantized)
+      host.log.info(`kept in floating point: ${layer.name} (${layer.reason ?? 'unknown'})`)
+  }
+}
+
+export function register(command: Command): void {
+  command
+    .requiredOption('--model <file>', 'the .onnx model')
+    .requiredOption('-o, --output <prefix>', 'prefix of the files to write')
+  addDatasetOptions(command)
+  withCommonOptions(command, true).addHelpText('after', EXAMPLES)
+  action<QuantizeOptions>(command, quantize)
+}

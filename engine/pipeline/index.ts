@@ -1,0 +1,17 @@
+// The steps of the workbench put together.
+export { compare, type CompareRequest } from './compare.ts'
+export {
+  compileForDevice,
+  type DeviceCompileRequest,
+  type DeviceCompileResult,
+} from './compile-for-device.ts'
+export {
+  comparisonMarkdown,
+  conditionLines,
+  sectionTable,
+  sectionTitle,
+  verdictReasons,
+  verdictSentences,
+} from './comparison-text.ts'
+export { runAmctTool, type AmctToolRequest, type AmctToolResult } from './amct-tool.ts'
+export { probeModel } from './probe-model.ts'
