@@ -1,0 +1,3 @@
+// The public face of engine/compile.
+export { COMPILER_ID, compileModel } from './compile.ts'
+export type { CompileRequest, CompileResult } from './compile.ts'
