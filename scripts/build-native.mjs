@@ -1,0 +1,162 @@
+// Builds the simulated libascendcl.so with the system's C++ compiler. Plain JavaScript, as it also runs from
+// postinstall under whatever Node started npm. Without a compiler it says so and succeeds: the host CPU device remains.
+import { spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+const ROOT = path.join(path.dirname(fileURLToPath(import.meta.url)), '..')
+const SIMULATOR = path.join(ROOT, 'native', 'simulator')
+const LIBRARY = 'libascendcl.so'
+/** Names under which programs of other CANN releases link the same functions. */
+const ALIASES = ['libacl_rt.so', 'libacl_mdl.so', 'libacl_cblas.so', 'libacl_dvpp.so', 'libacl_op_compiler.so']
+const COMPILE_FLAGS = [
+  '-std=c++17',
+  '-O3',
+  '-fPIC',
+  '-fvisibility=hidden',
+  // Fused multiply-add would round differently from one processor to the next.
+  '-ffp-contract=off',
+  '-Wall',
+  '-Wextra',
+  '-DASCENDSIM_BUILD',
+]
+
+/** The first compiler that runs, or null. */
+export function findCompiler(env = process.env) {
+  const candidates = env.CXX ? [env.CXX] : ['g++', 'clang++', 'c++']
+  for (const candidate of candidates) {
+    const probe = spawnSync(candidate, ['--version'], { encoding: 'utf8' })
+    if (probe.status === 0) return { command: candidate, version: probe.stdout.split('\n')[0] }
+  }
+  return null
+}
+
+/** C++ sources of the library, in a fixed order. */
+export function librarySources() {
+  const folder = path.join(SIMULATOR, 'src')
+  return fs
+    .readdirSync(folder)
+    .filter((name) => name.endsWith('.cpp'))
+    .sort()
+    .map((name) => path.join(folder, name))
+}
+
+/** Hash over everything that decides the outcome: compiler, flags, and every file of the simulator's source. */
+function fingerprint(compiler) {
+  const hash = createHash('sha256')
+  hash.update(JSON.stringify([compiler, COMPILE_FLAGS, ALIASES, process.arch]))
+  for (const folder of ['src', 'include/acl', '.']) {
+    const absolute = path.join(SIMULATOR, folder)
+    for (const name of fs.readdirSync(absolute).sort()) {
+      if (!/\.(cpp|h|map)$/.test(name)) continue
+      hash.update(name).update(fs.readFileSync(path.join(absolute, name)))
+    }
+  }
+  return hash.digest('hex')
+}
+
+function run(command, args) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+    let stderr = ''
+    child.stderr.on('data', (chunk) => (stderr += chunk))
+    child.on('error', (error) => resolve({ ok: false, stderr: error.message }))
+    child.on('close', (code) => resolve({ ok: code === 0, stderr }))
+  })
+}
+
+/** Compiles all sources, as many at a time as there are processors (at most four). */
+async function compileAll(compiler, sources, outputFolder, flags) {
+  const queue = [...sources]
+  const failures = []
+  const worker = async () => {
+    for (let source = queue.shift(); source && failures.length === 0; source = queue.shift()) {
+      const object = path.join(outputFolder, `${path.basename(source, '.cpp')}.o`)
+      const includes = [`-I${path.join(SIMULATOR, 'include')}`, `-I${path.join(SIMULATOR, 'src')}`]
+      const result = await run(compiler, [...flags, ...includes, '-c', source, '-o', object])
+      if (!result.ok) failures.push(`${path.basename(source)}:\n${result.stderr}`)
+    }
+  }
+  const width = Math.max(1, Math.min(4, os.cpus().length))
+  await Promise.all(Array.from({ length: width }, worker))
+  return failures
+}
+
+function writeAliases(folder) {
+  for (const alias of ALIASES) {
+    const target = path.join(folder, alias)
+    fs.rmSync(target, { force: true })
+    fs.symlinkSync(LIBRARY, target)
+  }
+}
+
+/**
+ * Builds the library when it is not up to date.
+ * @param {{ quiet?: boolean }} options
+ * @returns {Promise<{ status: 'built' | 'current' | 'skipped' | 'failed', message: string }>}
+ */
+export async function buildNative({ quiet = false } = {}) {
+  const say = (text) => {
+    if (!quiet) console.log(text)
+  }
+  if (process.platform !== 'linux') {
+    return { status: 'skipped', message: 'The simulated NPU is only built on Linux; the host CPU device works.' }
+  }
+  const compiler = findCompiler()
+  if (!compiler) {
+    return {
+      status: 'skipped',
+      message:
+        'No C++ compiler found (g++, clang++ or $CXX): the simulated NPU is not built. The host CPU device works. ' +
+        'Install g++ and run `npm run build:native` to get the simulated NPU.',
+    }
+  }
+  const build = path.join(SIMULATOR, 'build')
+  fs.mkdirSync(build, { recursive: true })
+  const stamp = path.join(build, 'fingerprint')
+  const wanted = fingerprint(compiler)
+  const library = path.join(build, LIBRARY)
+  if (fs.existsSync(library) && fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === wanted) {
+    return { status: 'current', message: `${path.relative(ROOT, library)} is up to date` }
+  }
+  say(`Building ${LIBRARY} with ${compiler.version}`)
+  const work = fs.mkdtempSync(path.join(build, 'objects-'))
+  try {
+    const sources = librarySources()
+    const failures = await compileAll(compiler.command, sources, work, COMPILE_FLAGS)
+    if (failures.length > 0) return { status: 'failed', message: failures.join('\n') }
+    const objects = sources.map((source) => path.join(work, `${path.basename(source, '.cpp')}.o`))
+    const linked = path.join(work, LIBRARY)
+    const link = await run(compiler.command, [
+      '-shared',
+      '-o',
+      linked,
+      ...objects,
+      `-Wl,--version-script=${path.join(SIMULATOR, 'exports.map')}`,
+      `-Wl,-soname,${LIBRARY}`,
+      '-Wl,-z,defs',
+      '-ldl',
+      '-lpthread',
+    ])
+    if (!link.ok) return { status: 'failed', message: link.stderr }
+    fs.renameSync(linked, library)
+    writeAliases(build)
+    fs.writeFileSync(stamp, wanted)
+    return { status: 'built', message: `Built ${path.relative(ROOT, library)}` }
+  } finally {
+    fs.rmSync(work, { recursive: true, force: true })
+  }
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(fs.realpathSync(process.argv[1])).href) {
+  const result = await buildNative()
+  if (result.status === 'failed') {
+    console.error(result.message)
+    process.exitCode = 1
+  } else {
+    console.log(result.message)
+  }
+}
