@@ -68,7 +68,8 @@ export class MemorySource implements ByteSource {
   private readonly bytes: Uint8Array
 
   constructor(bytes: Uint8Array, path: string) {
-    this.bytes = bytes
+    // A Buffer's slice() is a view where a Uint8Array's is a copy: hand out plain arrays only.
+    this.bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.size = bytes.length
     this.path = path
   }

@@ -139,7 +139,7 @@ function typeError(tensor: Tensor, expected: string): AppError {
 }
 
 function aligned(bytes: Uint8Array, size: number): Uint8Array {
-  return bytes.byteOffset % size === 0 ? bytes : bytes.slice()
+  return bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes)
 }
 
 /** Every element as a typed array or array of the natural JavaScript type. */
