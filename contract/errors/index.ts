@@ -8,6 +8,7 @@ import { compileErrors } from './compile.ts'
 import { deviceErrors } from './device.ts'
 import { onnxErrors } from './onnx.ts'
 import { quantizationErrors } from './quantization.ts'
+import { reportErrors } from './report.ts'
 import { workspaceErrors } from './workspace.ts'
 import type { ErrorShape } from '../result.ts'
 
@@ -19,6 +20,7 @@ const catalog = {
   ...compileErrors,
   ...deviceErrors,
   ...benchmarkErrors,
+  ...reportErrors,
   ...workspaceErrors,
   ...cliErrors,
 } satisfies ErrorCatalog

@@ -1,0 +1,52 @@
+// Reports of comparisons: one document, five formats.
+import { buildReport, type ReportEntry } from './build.ts'
+import { renderCsv } from './csv.ts'
+import { renderHtml } from './html.ts'
+import { renderMarkdown } from './markdown.ts'
+import { printPdf } from './pdf.ts'
+import type { ReportLocale } from './texts.ts'
+
+export type { ReportEntry } from './build.ts'
+export { findBrowser } from './pdf.ts'
+export type { ReportLocale } from './texts.ts'
+
+export const reportFormats = ['html', 'pdf', 'md', 'csv', 'json'] as const
+export type ReportFormat = (typeof reportFormats)[number]
+
+const MEDIA_TYPES: Record<ReportFormat, string> = {
+  html: 'text/html; charset=utf-8',
+  pdf: 'application/pdf',
+  md: 'text/markdown; charset=utf-8',
+  csv: 'text/csv; charset=utf-8',
+  json: 'application/json; charset=utf-8',
+}
+
+export interface RenderedReport {
+  bytes: Buffer
+  mediaType: string
+}
+
+/**
+ * Renders one or several comparisons.
+ * @param format `pdf` needs an installed Chromium
+ * @throws AppError E_REPORT_NO_BROWSER, E_REPORT_PRINT, E_CANCELLED
+ */
+export async function renderReport(
+  entries: readonly ReportEntry[],
+  format: ReportFormat,
+  locale: ReportLocale,
+  signal?: AbortSignal,
+): Promise<RenderedReport> {
+  const mediaType = MEDIA_TYPES[format]
+  if (format === 'json') {
+    const comparisons = entries.map((entry) => entry.comparison)
+    const value = comparisons.length === 1 ? comparisons[0] : comparisons
+    return { bytes: Buffer.from(`${JSON.stringify(value, null, 2)}\n`), mediaType }
+  }
+  const document = buildReport(entries, locale)
+  if (format === 'md') return { bytes: Buffer.from(renderMarkdown(document)), mediaType }
+  if (format === 'csv') return { bytes: Buffer.from(renderCsv(document)), mediaType }
+  const html = renderHtml(document, entries)
+  if (format === 'html') return { bytes: Buffer.from(html), mediaType }
+  return { bytes: await printPdf(html, signal), mediaType }
+}
