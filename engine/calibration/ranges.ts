@@ -84,7 +84,13 @@ function widenFloat16Inputs(model: Model, names: FreshNames): Map<string, string
 }
 
 /** `source` in float32, cast if the tensor is known to be float16. */
-function widened(model: Model, tensor: string, source: string, options: RangeOptions, names: FreshNames): string {
+function widened(
+  model: Model,
+  tensor: string,
+  source: string,
+  options: RangeOptions,
+  names: FreshNames,
+): string {
   if (!options.float16Tensors?.has(tensor)) return source
   const output = names.take(`${tensor}.float32`)
   const cast = { opType: 'Cast', name: output, inputs: [source], outputs: [output] }
@@ -93,7 +99,13 @@ function widened(model: Model, tensor: string, source: string, options: RangeOpt
 }
 
 /** Reductions over all axes need no axes in any opset: omitted means all, as attribute and as input. */
-function addProbe(model: Model, tensor: string, source: string, options: RangeOptions, names: FreshNames): Probe {
+function addProbe(
+  model: Model,
+  tensor: string,
+  source: string,
+  options: RangeOptions,
+  names: FreshNames,
+): Probe {
   const input = widened(model, tensor, source, options, names)
   const reduce = (opType: string): string => {
     const output = names.take(`${tensor}.${opType}`)
@@ -115,12 +127,17 @@ function probedModel(
   const names = new FreshNames(model)
   model.graph.outputs = []
   const behindCast = widenFloat16Inputs(model, names)
-  const probes = tensors.map((tensor) => addProbe(model, tensor, behindCast.get(tensor) ?? tensor, options, names))
+  const probes = tensors.map((tensor) =>
+    addProbe(model, tensor, behindCast.get(tensor) ?? tensor, options, names),
+  )
   return { model, probes }
 }
 
 function weightBytes(model: Model): number {
-  return [...model.graph.initializers.values()].reduce((sum, tensor) => sum + tensorDataLength(tensor.data), 0)
+  return [...model.graph.initializers.values()].reduce(
+    (sum, tensor) => sum + tensorDataLength(tensor.data),
+    0,
+  )
 }
 
 /** Loads the probed model, through a temporary file when it is large; `close` frees both. */
@@ -131,6 +148,8 @@ async function openSession(
 ): Promise<{ session: ort.InferenceSession; close: () => Promise<void> }> {
   const sessionOptions: ort.InferenceSession.SessionOptions = {
     graphOptimizationLevel: 'basic',
+    // Errors only: warnings about foreign models would go to stderr past our log.
+    logSeverityLevel: 3,
     ...(options.threads !== undefined && { intraOpNumThreads: options.threads }),
   }
   let folder: string | undefined
@@ -164,7 +183,11 @@ function runFailure(error: unknown, model: string): AppError {
 
 function toOrtTensor(feed: Feed, name: string, label: string): ort.Tensor {
   if (feed.dataType === DataType.FLOAT16) {
-    return new ort.Tensor('float32', Float32Array.from(feed.data as Uint16Array, float16BitsToFloat32), feed.dims)
+    return new ort.Tensor(
+      'float32',
+      Float32Array.from(feed.data as Uint16Array, float16BitsToFloat32),
+      feed.dims,
+    )
   }
   const type = ORT_TYPES[feed.dataType]
   if (!type) throw runFailure(new Error(`input ${name} has element type ${feed.dataType}`), label)
@@ -186,7 +209,8 @@ function updateRange(
 ): void {
   const [min, max, sum] = [probe.min, probe.max, probe.sum].map((name) => readScalar(results, name))
   // A finite tensor may overflow to an infinite sum, but only NaN makes it NaN while both ends are finite.
-  const bad = [min, max].find((value) => !Number.isFinite(value)) ?? (Number.isNaN(sum) ? Number.NaN : undefined)
+  const bad =
+    [min, max].find((value) => !Number.isFinite(value)) ?? (Number.isNaN(sum) ? Number.NaN : undefined)
   if (bad !== undefined) {
     const layer = options.layerOf?.(probe.tensor) ?? probe.tensor
     throw new AppError('E_ACTIVATION_NOT_FINITE', { layer, tensor: probe.tensor, value: String(bad), sample })

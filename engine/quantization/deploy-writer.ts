@@ -1,6 +1,14 @@
 // The model for ATC: AscendQuant before, AscendDequant behind every quantized layer, integer weights and biases.
 // Node and value names, attributes and types are those of AMCT's passes InsertQuant, InsertDequant and QuantFusion.
-import { cloneModel, DataType, makeNode, makeTensor, type Model, type Node, removeAttribute } from '../onnx/index.ts'
+import {
+  cloneModel,
+  DataType,
+  makeNode,
+  makeTensor,
+  type Model,
+  type Node,
+  removeAttribute,
+} from '../onnx/index.ts'
 import type { LayerPlan, QuantizationPlan, SharedQuant } from './plan.ts'
 import { forgetValueInfo, NodeInsertions, putInitializer, removeReplacedConstants } from './rewrite.ts'
 import { dequantScale, packDequantScale, quantAttributeScale } from './rules.ts'

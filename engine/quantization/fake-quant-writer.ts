@@ -13,7 +13,7 @@ import {
   type Tensor,
 } from '../onnx/index.ts'
 import type { LayerPlan, QuantizationPlan, SharedQuant } from './plan.ts'
-import { NodeInsertions, putInitializer, removeReplacedConstants } from './rewrite.ts'
+import { forgetValueInfo, NodeInsertions, putInitializer, removeReplacedConstants } from './rewrite.ts'
 import { dequantScale } from './rules.ts'
 
 /** int8 -> uint8: the same grid, shifted. */
@@ -39,7 +39,12 @@ function quantNodes(model: Model, quant: SharedQuant): Node[] {
   putInitializer(model, makeScalar(`${name}.scale`, DataType.FLOAT, quant.scale))
   putInitializer(model, makeScalar(`${name}.zero_point`, DataType.UINT8, quant.offset + UINT8_SHIFT))
   const input = quant.float16 ? `${name}.float32` : quant.tensor
-  const quantize = linear('QuantizeLinear', name, [input, `${name}.scale`, `${name}.zero_point`], `${name}.output0`)
+  const quantize = linear(
+    'QuantizeLinear',
+    name,
+    [input, `${name}.scale`, `${name}.zero_point`],
+    `${name}.output0`,
+  )
   return quant.float16 ? [cast(input, quant.tensor, input, DataType.FLOAT), quantize] : [quantize]
 }
 
@@ -50,7 +55,9 @@ function scaleTensor(name: string, scales: Float32Array): Tensor {
 }
 
 function zeroPointTensor(name: string, dataType: DataType, count: number): Tensor {
-  return count === 1 ? makeScalar(name, dataType, 0) : makeTensor(name, dataType, [count], new Int8Array(count))
+  return count === 1
+    ? makeScalar(name, dataType, 0)
+    : makeTensor(name, dataType, [count], new Int8Array(count))
 }
 
 /** float32 weight from the shared integer one; scales and nodes are added once per weight. */
@@ -162,7 +169,9 @@ function rewriteLayer(
     if (add) add.inputs = [node.outputs[0] ?? '', bias.output]
     else node.inputs[2] = bias.output
   }
-  if (float16) addOutputCast(plan, add ?? node, insertions)
+  if (!float16) return
+  addOutputCast(plan, add ?? node, insertions)
+  if (add) forgetValueInfo(model.graph, new Set([node.outputs[0] ?? '']))
 }
 
 /** Builds the twin. The source is not changed; integer weights are shared with the plan. Needs opset 13 or newer. */

@@ -60,7 +60,8 @@ function convolution(node: Node, weight: ConstantValue, around: Surroundings): F
   const dims = constantDims(weight)
   if (dims.length < 3 || dims.length > 5) return { reason: 'weight_rank' }
   // AMCT takes Conv3d only without dilation in depth.
-  if (dims.length === 5 && intsAttribute(node, 'dilations', [1, 1, 1])[0] !== 1) return { reason: 'conv3d_dilation' }
+  if (dims.length === 5 && intsAttribute(node, 'dilations', [1, 1, 1])[0] !== 1)
+    return { reason: 'conv3d_dilation' }
   const group = intAttribute(node, 'group', 1)
   const transposed = node.opType === 'ConvTranspose'
   const outputChannels = transposed ? (dims[1] ?? 1) * group : (dims[0] ?? 1)
@@ -82,7 +83,12 @@ function gemm(node: Node, weight: ConstantValue, around: Surroundings): Finding 
   const transB = intAttribute(node, 'transB', 0) !== 0
   const turned = transB ? { ...weight, transposed: !weight.transposed } : weight
   const weightDims = constantDims(turned)
-  return withInputBias(node, around, { weight: turned, weightDims, group: 1, outputChannels: weightDims[1] ?? 1 })
+  return withInputBias(node, around, {
+    weight: turned,
+    weightDims,
+    group: 1,
+    outputChannels: weightDims[1] ?? 1,
+  })
 }
 
 type Parts = Pick<LayerAnatomy, 'weight' | 'weightDims' | 'group' | 'outputChannels'>
@@ -120,7 +126,8 @@ function addedBias(node: Node, channels: number, around: Surroundings): Partial<
   const product = node.outputs[0] ?? ''
   const readers = around.index.consumers.get(product) ?? []
   const [add] = readers
-  if (readers.length !== 1 || add?.opType !== 'Add' || add.domain !== '' || around.outputs.has(product)) return {}
+  if (readers.length !== 1 || add?.opType !== 'Add' || add.domain !== '' || around.outputs.has(product))
+    return {}
   const other = add.inputs.find((input) => input !== product)
   const constant = other === undefined ? undefined : resolveConstant(around.graph, around.index, other)
   if (!constant || constantDims(constant).length !== 1) return {}
@@ -152,6 +159,8 @@ export function examineLayers(model: Model): Map<Node, Finding> {
     outputs: new Set(graph.outputs.map((output) => output.name)),
     position: new Map(graph.nodes.map((node, place) => [node, place])),
   }
-  const candidates = graph.nodes.filter((node) => node.domain === '' && QUANTIZABLE_TYPES.includes(node.opType))
+  const candidates = graph.nodes.filter(
+    (node) => node.domain === '' && QUANTIZABLE_TYPES.includes(node.opType),
+  )
   return new Map(candidates.map((node) => [node, examine(node, around)]))
 }

@@ -17,7 +17,7 @@ interface Token {
 }
 
 const TOKEN_PATTERN =
-  /(?:[\s]|#[^\n]*)*(?:([A-Za-z_][\w.]*)|([-+]?(?:\d[\w.]*(?:(?<=[eE])[-+]\d+)?|\.\d[\w]*(?:(?<=[eE])[-+]\d+)?|inf(?:inity)?|nan)\b)|("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|([{}<>:;,[\]])|$)/y
+  /(?:[\s]|#[^\n]*)*(?:([A-Za-z_][\w.]*)|([-+]?(?:\.?\d(?:[eE][-+]|[\w.])*|inf(?:inity)?|nan)\b)|("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|([{}<>:;,[\]])|$)/y
 
 class Reader {
   readonly #text: string
@@ -104,7 +104,8 @@ function parseScalar(reader: Reader): TextScalar {
     reader.next()
     return value
   }
-  if (kind !== 'word') reader.fail(kind === 'end' ? 'the file ends where a value is expected' : 'a value is expected')
+  if (kind !== 'word')
+    reader.fail(kind === 'end' ? 'the file ends where a value is expected' : 'a value is expected')
   reader.next()
   if (/^(inf|infinity|nan)$/i.test(text)) return /nan/i.test(text) ? Number.NaN : Infinity
   return text

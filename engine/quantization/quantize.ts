@@ -7,7 +7,15 @@ import type { Recipe } from '../../contract/recipe.ts'
 import type { WorkContext } from '../../contract/work.ts'
 import { type CalibrationDataset, collectRanges, modelInputs, openDataset } from '../calibration/index.ts'
 import { checkWritable, writeFileAtomic } from '../common/files.ts'
-import { type Model, nodeLabel, openModel, saveModel, type SavedModel, tensorDataLength } from '../onnx/index.ts'
+import {
+  type Model,
+  nodeLabel,
+  openModel,
+  saveModel,
+  type SavedModel,
+  tensorDataLength,
+  upgradeOpset,
+} from '../onnx/index.ts'
 import { buildDeployModel } from './deploy-writer.ts'
 import { buildFakeQuantModel } from './fake-quant-writer.ts'
 import { nodeMapping } from './node-mapping.ts'
@@ -27,6 +35,9 @@ export interface QuantizeRequest {
   outputPrefix: string
 }
 
+/** DequantizeLinear has one scale per channel from this opset on. */
+const PER_CHANNEL_OPSET = 13
+
 interface OutputPaths {
   deployPath: string
   fakeQuantPath: string
@@ -45,7 +56,8 @@ export function outputPaths(prefix: string): OutputPaths {
   }
 }
 
-const QUANTIZED_TYPES = /^(Ascend(Quant|Dequant|AntiQuant|WeightQuant)|QuantizeLinear|DequantizeLinear|QLinear\w+)$/
+const QUANTIZED_TYPES =
+  /^(Ascend(Quant|Dequant|AntiQuant|WeightQuant)|QuantizeLinear|DequantizeLinear|QLinear\w+)$/
 
 function checkFloatingPoint(model: Model): void {
   const node = model.graph.nodes.find((candidate) => QUANTIZED_TYPES.test(candidate.opType))
@@ -66,7 +78,10 @@ function checkSomething(model: Model, selection: Selection): void {
 }
 
 function modelBytes(model: Model): number {
-  return [...model.graph.initializers.values()].reduce((sum, tensor) => sum + tensorDataLength(tensor.data), 0)
+  return [...model.graph.initializers.values()].reduce(
+    (sum, tensor) => sum + tensorDataLength(tensor.data),
+    0,
+  )
 }
 
 function readerNames(chosen: readonly ChosenLayer[]): Map<string, string> {
@@ -147,7 +162,10 @@ function writeAll(source: Model, plan: QuantizationPlan, paths: OutputPaths, con
     const fakeQuant = saveModel(buildFakeQuantModel(source, plan), paths.fakeQuantPath)
     written.push(...fakeQuant.files.map((file) => file.path))
     step(2, paths.quantJsonPath)
-    writeFileAtomic(paths.quantJsonPath, `${JSON.stringify(nodeMapping(source, deployModel, plan), null, 1)}\n`)
+    writeFileAtomic(
+      paths.quantJsonPath,
+      `${JSON.stringify(nodeMapping(source, deployModel, plan), null, 1)}\n`,
+    )
     written.push(paths.quantJsonPath)
     step(3, paths.recordPath)
     writeFileAtomic(paths.recordPath, recordsOf(plan))
@@ -164,11 +182,15 @@ function writeAll(source: Model, plan: QuantizationPlan, paths: OutputPaths, con
  * @throws E_QUANTIZE_SOURCE, E_QUANTIZE_NOTHING, E_LAYER_UNKNOWN, E_WEIGHT_NOT_FINITE, E_BIAS_OVERFLOW, E_FILE_WRITE,
  * E_CANCELLED, and what opening the model, opening the data set and calibrating throw. Nothing is left behind then.
  */
-export async function quantizeModel(request: QuantizeRequest, context: WorkContext = {}): Promise<QuantizationResult> {
+export async function quantizeModel(
+  request: QuantizeRequest,
+  context: WorkContext = {},
+): Promise<QuantizationResult> {
   const paths = outputPaths(request.outputPrefix)
   Object.values(paths).forEach(checkWritable)
-  const model = request.model ?? openModel(request.modelPath)
-  checkFloatingPoint(model)
+  const source = request.model ?? openModel(request.modelPath)
+  checkFloatingPoint(source)
+  const model = upgradeOpset(source, PER_CHANNEL_OPSET)
   const selection = selectLayers(model, request.recipe)
   checkSomething(model, selection)
   const dataset = openDataset(request.dataset, modelInputs(model))

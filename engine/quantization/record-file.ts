@@ -1,7 +1,13 @@
 // AMCT's record file: every scale and offset of a quantized model as protobuf text (message ScaleOffsetRecord). Both
 // AMCT families number the fields differently, which does not matter in text form.
 import { AppError } from '../../contract/errors/index.ts'
-import { float32Text, parseProtobufText, quoteText, type TextMessage, type TextScalar } from './protobuf-text.ts'
+import {
+  float32Text,
+  parseProtobufText,
+  quoteText,
+  type TextMessage,
+  type TextScalar,
+} from './protobuf-text.ts'
 import { FLOAT32_EPSILON } from './rules.ts'
 
 /** Quantization factors of one layer, as SingleLayerRecord holds them. */
@@ -62,7 +68,8 @@ function readRecord(value: TextMessage, layer: string, path: string): LayerRecor
   const scale = (field: string): number[] =>
     numbers(value, field, layer, path).map((number) => {
       const fits = number >= FLOAT32_EPSILON && number <= LARGEST_SCALE
-      if (!fits) throw valueError(path, layer, field, String(number), `a scale from ${FLOAT32_EPSILON} to its inverse`)
+      if (!fits)
+        throw valueError(path, layer, field, String(number), `a scale from ${FLOAT32_EPSILON} to its inverse`)
       return Math.fround(number)
     })
   const [scaleD] = scale('scale_d')

@@ -1,6 +1,13 @@
 // What both writers do to a clone of the source model: put integer weights in place, drop what they replaced, and add
 // nodes next to others without losing the order of the graph.
-import { DataType, type Graph, indexGraph, type Model, type Node, removeUnusedInitializers, type Tensor } from '../onnx/index.ts'
+import {
+  type Graph,
+  indexGraph,
+  type Model,
+  type Node,
+  removeUnusedInitializers,
+  type Tensor,
+} from '../onnx/index.ts'
 import type { ConstantValue } from './constants.ts'
 
 /** IR version from which initializers need not be listed as inputs (onnx.proto). */
@@ -59,9 +66,4 @@ export function removeReplacedConstants(graph: Graph, constants: readonly Consta
 /** Forgets the recorded types of values whose type changed. */
 export function forgetValueInfo(graph: Graph, names: ReadonlySet<string>): void {
   graph.valueInfo = graph.valueInfo.filter((info) => !names.has(info.name))
-}
-
-/** Element type numbers of a layer's floating-point side. */
-export function layerFloatType(float16: boolean): DataType {
-  return float16 ? DataType.FLOAT16 : DataType.FLOAT
 }

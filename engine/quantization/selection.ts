@@ -2,7 +2,15 @@
 import { AppError } from '../../contract/errors/index.ts'
 import type { KeptFloatReason, LayerReport } from '../../contract/quantization.ts'
 import type { ActivationMethod, LayerOverride, LayerPrecision, Recipe } from '../../contract/recipe.ts'
-import { allLayerNames, layerNames, type LayerName, matchLayers, type Model, nearestNames, type Node } from '../onnx/index.ts'
+import {
+  allLayerNames,
+  layerNames,
+  type LayerName,
+  matchLayers,
+  type Model,
+  nearestNames,
+  type Node,
+} from '../onnx/index.ts'
 import { examineLayers, type LayerAnatomy } from './layers.ts'
 import type { ChosenLayer } from './plan.ts'
 

@@ -32,7 +32,12 @@ async function quantize(fixture: Fixture, recipe: object): Promise<QuantizationR
   })
 }
 
-async function runOnnx(modelPath: string, name: string, data: Float32Array, dims: number[]): Promise<Float32Array> {
+async function runOnnx(
+  modelPath: string,
+  name: string,
+  data: Float32Array,
+  dims: number[],
+): Promise<Float32Array> {
   const session = await ort.InferenceSession.create(modelPath)
   const results = await session.run({ [name]: new ort.Tensor('float32', data, dims) })
   await session.release()
@@ -87,7 +92,7 @@ const CASES: Record<string, ModelSpec & { dims: number[] }> = {
     nodes: [{ opType: 'Conv', name: 'conv', inputs: ['x', 'w', 'b'], outputs: ['y'] }],
     initializers: [weights('w', [3, 2, 2, 2, 2]), weights('b', [3])],
   },
-  'ConvTranspose': {
+  ConvTranspose: {
     dims: [1, 3, 4, 4],
     inputs: { x: [1, 3, 4, 4] },
     outputs: ['y'],
@@ -121,7 +126,9 @@ const CASES: Record<string, ModelSpec & { dims: number[] }> = {
     dims: [1, 10],
     inputs: { x: ['N', 10] },
     outputs: ['y'],
-    nodes: [{ opType: 'Gemm', name: 'fc', inputs: ['x', 'w', 'b'], outputs: ['y'], attributes: { transB: 1 } }],
+    nodes: [
+      { opType: 'Gemm', name: 'fc', inputs: ['x', 'w', 'b'], outputs: ['y'], attributes: { transB: 1 } },
+    ],
     initializers: [weights('w', [6, 10]), weights('b', [6])],
   },
   'MatMul with its bias behind': {

@@ -72,7 +72,9 @@ function convolve(node: Node, x: Value, weight: Value, bias: Value | undefined):
   const [outputs = 0, inputsPerGroup = 0, ...kernel] = weight.dims
   const spatial = kernel.map((size, axis) => {
     const padded = (x.dims[axis + 2] as number) + (pads[axis] as number) + (pads[axis + rank] as number)
-    return Math.floor((padded - ((size - 1) * (dilations[axis] as number) + 1)) / (strides[axis] as number)) + 1
+    return (
+      Math.floor((padded - ((size - 1) * (dilations[axis] as number) + 1)) / (strides[axis] as number)) + 1
+    )
   })
   const dims = [x.dims[0] as number, outputs, ...spatial]
   const data: number[] = []
@@ -116,7 +118,9 @@ function convolveTransposed(node: Node, x: Value, weight: Value, bias: Value | u
     const value = at(x, [n, i, ...place]) - (x.offset ?? 0)
     const firstOutput = Math.floor(i / (inputs / group)) * outputsPerGroup
     for (const [o = 0, ...tap] of indices([outputsPerGroup, ...kernel])) {
-      const target = tap.map((k, axis) => (place[axis] as number) * (strides[axis] as number) - (pads[axis] as number) + k)
+      const target = tap.map(
+        (k, axis) => (place[axis] as number) * (strides[axis] as number) - (pads[axis] as number) + k,
+      )
       if (target.some((position, axis) => position < 0 || position >= (spatial[axis] as number))) continue
       const flat = target.reduce(
         (index, position, axis) => index * (spatial[axis] as number) + position,
@@ -164,7 +168,8 @@ export function runDeployModel(model: Model, inputs: Record<string, Value>): Map
   const { initializers } = model.graph
   const constant = (name: string, type: DataType): Value => {
     const tensor = initializers.get(name)
-    if (tensor?.dataType !== type) throw new Error(`${name}: expected data type ${type}, found ${tensor?.dataType}`)
+    if (tensor?.dataType !== type)
+      throw new Error(`${name}: expected data type ${type}, found ${tensor?.dataType}`)
     return { dims: tensor.dims, data: tensorToNumbers(tensor) }
   }
   for (const node of model.graph.nodes) {
@@ -173,7 +178,8 @@ export function runDeployModel(model: Model, inputs: Record<string, Value>): Map
     const bias = third === '' ? undefined : constant(third, DataType.INT32)
     const results: Record<string, () => Value> = {
       AscendQuant: () => quant(node, x),
-      AscendDequant: () => dequant(x, new BigUint64Array(tensorBytes(initializers.get(second)!).slice().buffer)),
+      AscendDequant: () =>
+        dequant(x, new BigUint64Array(tensorBytes(initializers.get(second)!).slice().buffer)),
       Conv: () => convolve(node, x, constant(second, DataType.INT8), bias),
       ConvTranspose: () => convolveTransposed(node, x, constant(second, DataType.INT8), bias),
       Gemm: () => multiply(x, constant(second, DataType.INT8), bias),
@@ -181,7 +187,10 @@ export function runDeployModel(model: Model, inputs: Record<string, Value>): Map
       Relu: () => ({ dims: x.dims, data: x.data.map((value) => Math.max(value, 0)) }),
       Add: () => {
         const added = constant(second, DataType.INT32)
-        return { dims: x.dims, data: x.data.map((value, flat) => value + (added.data[flat % added.data.length] as number)) }
+        return {
+          dims: x.dims,
+          data: x.data.map((value, flat) => value + (added.data[flat % added.data.length] as number)),
+        }
       },
     }
     const run = results[node.opType]

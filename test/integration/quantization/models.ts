@@ -42,7 +42,11 @@ export function buildModel(spec: ModelSpec): Model {
       name: 'test',
       nodes: spec.nodes.map((node): Node => makeNode(node)),
       initializers: new Map(spec.initializers.map((tensor) => [tensor.name, tensor])),
-      inputs: Object.entries(spec.inputs).map(([name, dims]) => ({ name, elementType, shape: dims.map(dimension) })),
+      inputs: Object.entries(spec.inputs).map(([name, dims]) => ({
+        name,
+        elementType,
+        shape: dims.map(dimension),
+      })),
       initializerInputs: [],
       outputs: spec.outputs.map((name) => ({ name, elementType })),
       valueInfo: [],
