@@ -123,6 +123,13 @@ export const compileErrors = {
       hint: '请改为提供源模型：{source}。',
     },
   },
+  E_OM_QUANTIZED: {
+    en: {
+      message: '{path} is already quantized (int8)',
+      hint: 'Give the model it was made from: {source}, or its FP16 .om.',
+    },
+    zh: { message: '{path} 已经是量化模型（int8）', hint: '请提供其来源模型：{source}，或其 FP16 .om。' },
+  },
   E_ATC_NOT_FOUND: {
     en: {
       message: 'The ATC compiler was not found ({looked}).',

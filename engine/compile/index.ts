@@ -1,3 +1,5 @@
 // The public face of engine/compile.
 export { COMPILER_ID, compileModel } from './compile.ts'
 export type { CompileRequest, CompileResult } from './compile.ts'
+export { inspectOm, readOmManifest } from './inspect.ts'
+export { recoverOnnx } from './recover.ts'
