@@ -52,6 +52,11 @@ const COMMANDS: readonly Entry[] = [
     load: () => import('./commands/compare.ts'),
   },
   {
+    name: 'report',
+    summary: 'write a comparison as HTML, PDF, Markdown, CSV or JSON',
+    load: () => import('./commands/report.ts'),
+  },
+  {
     name: 'sample',
     summary: 'generate models to try the tools with',
     load: () => import('./commands/sample.ts'),

@@ -25,7 +25,7 @@ export function action<T extends object>(
 ): Command {
   return command.action(async (...received: unknown[]) => {
     const options = command.opts<T & { json?: unknown; logLevel?: string; log_level?: string }>()
-    const args = received.filter((value): value is string => typeof value === 'string')
+    const args = received.flat().filter((value): value is string => typeof value === 'string')
     const hostOptions: HostOptions = {
       json: options.json === true,
       logLevel: options.logLevel ?? options.log_level,
