@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { AppError } from '../../../contract/errors/index.ts'
 import { DataType, parseModel, serializeModel, tensorToNumbers } from '../../../engine/onnx/index.ts'
 import type { Model, Tensor } from '../../../engine/onnx/index.ts'
-import { block, fixed, modelBytes, number, varint } from './wire-bytes.ts'
+import { block, fixed, modelBytes, number, varint } from '../../fixtures/wire-bytes.ts'
 
 function codeOf(work: () => unknown): string {
   try {
