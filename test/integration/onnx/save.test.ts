@@ -26,7 +26,7 @@ import {
   tensorToFloat32,
 } from '../../../engine/onnx/index.ts'
 import type { Model, SaveOptions } from '../../../engine/onnx/index.ts'
-import { makeGraph, makeModel, valueInfo } from './build.ts'
+import { makeGraph, makeModel, valueInfo } from '../../fixtures/onnx-build.ts'
 
 let folder = ''
 beforeEach(() => {

@@ -4,8 +4,8 @@ import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { DataType, dataTypeName, inferShapes, openModel } from '../../../engine/onnx/index.ts'
 import type { Model } from '../../../engine/onnx/index.ts'
-import { constant, floats, int64s, operatorModel } from './build.ts'
-import type { OperatorCase } from './build.ts'
+import { constant, floats, int64s, operatorModel } from '../../fixtures/onnx-build.ts'
+import type { OperatorCase } from '../../fixtures/onnx-build.ts'
 import { makeFeeds, runAllValues } from './runtime.ts'
 
 const u8 = (...dims: number[]): { dataType: DataType; dims: number[] } => ({ dataType: DataType.UINT8, dims })

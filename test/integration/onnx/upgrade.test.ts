@@ -2,8 +2,16 @@
 import { describe, expect, it } from 'vitest'
 import { AppError } from '../../../contract/errors/index.ts'
 import { DataType, opsetVersion, upgradeOpset, validateModel } from '../../../engine/onnx/index.ts'
-import { constant, floats, int64s, makeGraph, makeModel, operatorModel, valueInfo } from './build.ts'
-import type { OperatorCase } from './build.ts'
+import {
+  constant,
+  floats,
+  int64s,
+  makeGraph,
+  makeModel,
+  operatorModel,
+  valueInfo,
+} from '../../fixtures/onnx-build.ts'
+import type { OperatorCase } from '../../fixtures/onnx-build.ts'
 import { makeFeeds, runModel } from './runtime.ts'
 
 type Case = OperatorCase & { opset: number; to?: number; label?: string }
