@@ -42,11 +42,12 @@ const needed: Readonly<Record<PercentileName, number>> = {
   p999: samplesNeeded(0.999),
 }
 
-/** Arithmetic mean. */
+/** Arithmetic mean, summed relative to the first sample: exact for equal samples, as a virtual clock gives them. */
 export function mean(samples: ArrayLike<number>): number {
+  const origin = samples[0] as number
   let sum = 0
-  for (let index = 0; index < samples.length; index++) sum += samples[index] as number
-  return sum / samples.length
+  for (let index = 1; index < samples.length; index++) sum += (samples[index] as number) - origin
+  return origin + sum / samples.length
 }
 
 /** Sample standard deviation (n - 1), two passes; 0 for a single sample. */

@@ -133,12 +133,15 @@ export class AclRuntime {
     if (status !== ACL_SUCCESS) this.check('aclrtRecordEvent', status)
   }
 
-  /** Device milliseconds between two completed events (float precision, as the ABI gives it). */
+  /**
+   * Device milliseconds between two completed events. The ABI gives a 32-bit float; rounding to whole nanoseconds
+   * removes the digits that only the conversion to a double adds.
+   */
   elapsedMs(start: Event, end: Event): number {
     const out: Out<number> = [null]
     const status = this.fn.aclrtEventElapsedTime(out, start, end)
     if (status !== ACL_SUCCESS) this.check('aclrtEventElapsedTime', status)
-    return received(out, 'aclrtEventElapsedTime')
+    return Math.round(received(out, 'aclrtEventElapsedTime') * 1e6) / 1e6
   }
 
   /** Device memory, not initialised. @throws E_DEVICE_MEMORY */

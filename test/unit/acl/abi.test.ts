@@ -1,6 +1,6 @@
 // Struct layouts, status names and the errors made of them. Layout constants are those of the public ACL headers.
 import fc from 'fast-check'
-import koffi from 'koffi'
+import koffi, { type TypeObject } from 'koffi'
 import { describe, expect, it } from 'vitest'
 import { elementTypeOfAcl } from '../../../native/acl/constants.ts'
 import { aclErrorName } from '../../../native/acl/error-codes.ts'
@@ -33,7 +33,7 @@ const cUtilization = koffi.struct({
   extend: 'void *',
 })
 
-function encoded(type: koffi.TypeObject, value: unknown): Buffer {
+function encoded(type: TypeObject, value: unknown): Buffer {
   const bytes = Buffer.alloc(koffi.sizeof(type))
   koffi.encode(bytes, type, value)
   return bytes
