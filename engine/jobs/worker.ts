@@ -21,10 +21,7 @@ export class Worker {
   #killTimer: NodeJS.Timeout | undefined
 
   constructor(events: WorkerEvents) {
-    // An Electron binary runs plain JavaScript when told so; a plain Node ignores the variable.
-    const env = { ...process.env, ELECTRON_RUN_AS_NODE: '1' }
     this.#child = fork(ENTRY, [], {
-      env,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       serialization: 'advanced',
       execArgv: ['--disable-warning=ExperimentalWarning'],

@@ -2,13 +2,8 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { HARNESS_VERSION, type BenchmarkResult, type ScenarioInput } from '../../contract/benchmark.ts'
-import {
-  COMPARISON_SCHEMA,
-  comparisonSchema,
-  type Comparison,
-  type ComparisonSection,
-} from '../../contract/comparison.ts'
+import type { BenchmarkResult, ScenarioInput } from '../../contract/benchmark.ts'
+import type { Comparison, ComparisonSection } from '../../contract/comparison.ts'
 import type { CostValidation } from '../../contract/cost.ts'
 import { AppError } from '../../contract/errors/index.ts'
 import type { DatasetRequest, ModelInput, QuantizationResult } from '../../contract/quantization.ts'
@@ -16,9 +11,10 @@ import type { Recipe } from '../../contract/recipe.ts'
 import type { WorkContext } from '../../contract/work.ts'
 import { benchmark, type BenchmarkModel } from '../benchmark/index.ts'
 import { openDataset, type CalibrationDataset } from '../calibration/index.ts'
-import { hashData, hashFile, reasonOf } from '../common/hashing.ts'
+import { hashFile, reasonOf } from '../common/hashing.ts'
 import { formatDeviceSelector, openDevice, parseDeviceSelector, type DeviceSession } from '../device/index.ts'
 import { quantizeModel } from '../quantization/index.ts'
+import { assembleComparison, layerCounts } from './assemble.ts'
 import { compileForDevice } from './compile-for-device.ts'
 import { measureQuality, spread, toRunInputs, type RunInputs, type Runner } from './quality.ts'
 import { buildSection, type MeasuredModel } from './sections.ts'
@@ -212,83 +208,28 @@ async function measureOn(session: DeviceSession, sides: readonly Side[], run: Ru
   }
 }
 
-function layerCounts(quantization: QuantizationResult): { quantized: number; candidates: number } {
-  const quantized = quantization.layers.filter((layer) => layer.quantized).length
-  return { quantized, candidates: quantization.layers.length }
-}
-
-function notesOf(run: Run, measured: Measured): string[] {
-  const { quantization, source } = run
-  const counts = layerCounts(quantization)
-  return [
-    `INT8: ${counts.quantized} of ${counts.candidates} layers that could be quantized are.`,
-    ...(source.note === null ? [] : [source.note]),
-    ...(measured.section.label === 'simulated'
-      ? ['Simulated latencies are deterministic: no interval, because there is no noise to estimate.']
-      : []),
-  ]
-}
-
 function assemble(run: Run, measured: Measured, hostCpu: ComparisonSection | null): Comparison {
   const { request, source, calibration, evaluation, indices, quantization, ctx } = run
-  const { section, baseline, costValidation } = measured
-  const { scenario } = baseline
-  const sha256 = hashFile(source.path, ctx.signal)
-  const evaluated = {
-    folder: path.resolve(request.evaluation?.folder ?? request.calibration.folder),
-    sample_names: indices.map((index) => evaluation.sampleName(index)),
-    same_as_calibration: evaluation.digest(ctx.signal) === calibration.digest(ctx.signal),
-  }
-  const identity = {
-    harness: HARNESS_VERSION,
+  return assembleComparison({
+    modelPath: request.modelPath,
+    source: {
+      sha256: hashFile(source.path, ctx.signal),
+      bytes: modelFileBytes(source.path),
+      note: source.note,
+    },
+    calibrationFolder: request.calibration.folder,
+    evaluation: {
+      folder: request.evaluation?.folder ?? request.calibration.folder,
+      sampleNames: indices.map((index) => evaluation.sampleName(index)),
+      sameAsCalibration: evaluation.digest(ctx.signal) === calibration.digest(ctx.signal),
+    },
+    recipe: request.recipe,
     tool: request.tool,
-    model: sha256,
-    recipe: request.recipe,
-    calibration: quantization.dataset.sha256,
-    evaluation: evaluated.sample_names,
-    device: section.device,
-    scenario,
-    inputs: baseline.inputsHash,
-  }
-  return comparisonSchema.parse({
-    schema: COMPARISON_SCHEMA,
-    created_at: new Date().toISOString(),
-    tool: { ...request.tool, harness_version: HARNESS_VERSION },
-    config_hash: hashData(identity),
-    ...section,
-    model: {
-      path: request.modelPath,
-      sha256,
-      size_bytes: modelFileBytes(source.path),
-      inputs: Object.entries(run.shapes).map(([name, dims]) => ({ name, dims })),
-    },
-    calibration: {
-      folder: path.resolve(request.calibration.folder),
-      samples: quantization.dataset.samples,
-      sha256: quantization.dataset.sha256,
-    },
-    evaluation: evaluated,
-    recipe: request.recipe,
-    conditions: {
-      batch: baseline.batch,
-      warmup_runs: scenario.warmupRuns,
-      warmup_ms: scenario.warmupMs,
-      min_runs: scenario.minRuns,
-      min_duration_ms: scenario.minDurationMs,
-      loop_count: scenario.loopCount ?? null,
-      block_runs: scenario.blockRuns,
-      interleaved: baseline.interleavedWith > 0,
-      inputs_hash: baseline.inputsHash,
-    },
-    cost_model: costValidation
-      ? {
-          status: costValidation.status,
-          factor: costValidation.band.factor,
-          share: costValidation.band.share,
-          text: costValidation.text,
-        }
-      : null,
-    host_cpu: hostCpu,
-    notes: notesOf(run, measured),
-  } satisfies Comparison)
+    shapes: run.shapes,
+    quantization,
+    section: measured.section,
+    baseline: measured.baseline,
+    costValidation: measured.costValidation,
+    hostCpu,
+  })
 }

@@ -32,7 +32,9 @@ function buildManifest(workspace: Workspace, projectId: string, appVersion: stri
     recipes: workspace.recipes.list(projectId),
     runs: workspace.runIds(projectId).map((id) => ({
       run: workspace.runs.get(id),
-      ...workspace.runs.details(id),
+      comparison: workspace.runs.comparison(id),
+      figures: workspace.runs.figures(id),
+      provenance: workspace.runs.provenance(id),
       artifacts: workspace.runs.artifacts(id),
       layers: workspace.runs.layers(id),
       files: withoutReference(workspace.files.list(id)),

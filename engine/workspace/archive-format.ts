@@ -50,6 +50,7 @@ const withFiles = { files: z.array(archivedFileSchema).max(archiveLimits.entries
 const archivedRunSchema = z.object({
   run: runRowSchema,
   comparison: z.unknown(),
+  figures: z.unknown(),
   provenance: provenanceSchema,
   artifacts: z.array(artifactSchema.pick({ kind: true, name: true, sha256: true, bytes: true })).max(1000),
   layers: z.array(z.object({ layer: z.string(), data: z.unknown() })).max(100_000),

@@ -151,14 +151,15 @@ CREATE INDEX runs_by_created ON runs(project_id, created_at);
 
 CREATE TABLE run_details (
   run_id TEXT PRIMARY KEY REFERENCES runs(id) ON DELETE CASCADE,
-  -- Comparison without its long sample arrays, JSON.
+  -- Comparison and chart figures without their long sample arrays, JSON.
   comparison TEXT NOT NULL,
+  figures TEXT NOT NULL,
   provenance TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE samples (
   run_id TEXT NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
-  -- Position of the array in the comparison, as a JSON pointer (RFC 6901).
+  -- Position of the array in {comparison, figures}, as a JSON pointer (RFC 6901).
   pointer TEXT NOT NULL,
   count INTEGER NOT NULL,
   -- Little-endian float64.

@@ -15,6 +15,8 @@ export interface NewRun {
   createdAt?: string
   row: Stored
   comparison: unknown
+  /** What the charts are drawn from. */
+  figures: unknown
   provenance: Provenance
   artifacts: readonly Pick<Artifact, 'kind' | 'name' | 'sha256' | 'bytes'>[]
   /** Per-layer figures, in layer order. */
@@ -121,38 +123,44 @@ export class Runs {
     return toRun(row)
   }
 
-  /** The full comparison with its samples. @throws E_WORKSPACE_NOT_FOUND */
-  details(id: string): { comparison: unknown; provenance: Provenance } {
-    const row = this.#db
-      .prepare<[string], { comparison: string; provenance: string }>(
-        'SELECT comparison, provenance FROM run_details WHERE run_id = ?',
-      )
-      .get(id)
-    if (!row) throw notFound('run', id)
-    const arrays = this.#db
-      .prepare<[string], { pointer: string; data: Buffer }>(
-        'SELECT pointer, data FROM samples WHERE run_id = ?',
-      )
-      .all(id)
-      .map((sample) => ({ pointer: sample.pointer, values: fromBlob(sample.data) }))
-    return {
-      comparison: joinSamples(fromJson<unknown>(row.comparison), arrays),
-      provenance: fromJson<Provenance>(row.provenance),
-    }
+  /** The comparison as it was made. @throws E_WORKSPACE_NOT_FOUND */
+  comparison(id: string): unknown {
+    const { comparison } = this.#detail(id)
+    return (this.#join(id, { comparison: fromJson<unknown>(comparison) }) as { comparison: unknown })
+      .comparison
   }
 
-  /** The comparison as stored, without the samples: enough for tables and diffs. */
-  outline(id: string): { comparison: unknown; provenance: Provenance } {
+  /** What the charts are drawn from, samples included. @throws E_WORKSPACE_NOT_FOUND */
+  figures(id: string): unknown {
+    const { figures } = this.#detail(id)
+    return (this.#join(id, { figures: fromJson<unknown>(figures) }) as { figures: unknown }).figures
+  }
+
+  /** @throws E_WORKSPACE_NOT_FOUND */
+  provenance(id: string): Provenance {
+    return fromJson<Provenance>(this.#detail(id).provenance)
+  }
+
+  #detail(id: string): { comparison: string; figures: string; provenance: string } {
     const row = this.#db
-      .prepare<[string], { comparison: string; provenance: string }>(
-        'SELECT comparison, provenance FROM run_details WHERE run_id = ?',
+      .prepare<[string], { comparison: string; figures: string; provenance: string }>(
+        'SELECT comparison, figures, provenance FROM run_details WHERE run_id = ?',
       )
       .get(id)
     if (!row) throw notFound('run', id)
-    return {
-      comparison: fromJson<unknown>(row.comparison),
-      provenance: fromJson<Provenance>(row.provenance),
-    }
+    return row
+  }
+
+  /** Puts the sample arrays back that belong to the given part of the document. */
+  #join(id: string, part: Record<string, unknown>): unknown {
+    const [key = ''] = Object.keys(part)
+    const arrays = this.#db
+      .prepare<[string, string], { pointer: string; data: Buffer }>(
+        "SELECT pointer, data FROM samples WHERE run_id = ? AND pointer LIKE ? || '/%'",
+      )
+      .all(id, `/${key}`)
+      .map((sample) => ({ pointer: sample.pointer, values: fromBlob(sample.data) }))
+    return joinSamples(part, arrays)
   }
 
   artifacts(runId: string): Omit<Artifact, 'path' | 'missing'>[] {
@@ -194,7 +202,8 @@ export class Runs {
   insert(run: NewRun): RunRow {
     const id = run.id ?? newId()
     const at = run.createdAt ?? now()
-    const { data, arrays } = splitSamples(run.comparison)
+    const { data, arrays } = splitSamples({ comparison: run.comparison, figures: run.figures })
+    const { comparison, figures } = data as { comparison: unknown; figures: unknown }
     this.#db.transaction(() => {
       const next = this.#db
         .prepare<[string], { number: number }>(
@@ -203,8 +212,13 @@ export class Runs {
         .get(run.projectId)
       this.#insertRow(run, id, at, next?.number ?? 1)
       this.#db
-        .prepare('INSERT INTO run_details VALUES (?, ?, ?)')
-        .run(id, JSON.stringify(data), JSON.stringify(run.provenance))
+        .prepare('INSERT INTO run_details VALUES (?, ?, ?, ?)')
+        .run(
+          id,
+          JSON.stringify(comparison ?? null),
+          JSON.stringify(figures ?? null),
+          JSON.stringify(run.provenance),
+        )
       const sample = this.#db.prepare('INSERT INTO samples VALUES (?, ?, ?, ?)')
       for (const array of arrays) sample.run(id, array.pointer, array.values.length, toBlob(array.values))
       const artifact = this.#db.prepare('INSERT INTO artifacts VALUES (?, ?, ?, ?, ?, ?, ?)')

@@ -139,7 +139,7 @@ export class Workspace {
       : await storeFiles(this.objects, input.files, signal)
     const sha256 = groupHash(files)
     const present = this.models.findByContent(input.projectId, sha256)
-    if (present && !present.missing && !input.runId) return present
+    if (present && !present.missing) return present
     const id = newId()
     const folder = path.join(this.layout.models, id)
     if (!inPlace) await materializeFiles(this.objects, files, folder)
