@@ -40,7 +40,7 @@ export interface RangeOptions {
 }
 
 /** Above this the model goes through a file: in memory it would be held twice. */
-const IN_MEMORY_BYTES = 512 * 1024 * 1024
+const IN_MEMORY_BYTES = 64 * 1024 * 1024
 /** Outputs per session; more tensors are collected in several passes over the data. */
 const TENSORS_PER_PASS = 1024
 

@@ -1,5 +1,5 @@
 // Post-training quantization of one model: select, calibrate, plan, write.
-import { rmSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { AppError } from '../../contract/errors/index.ts'
 import type { DatasetRequest, LayerReport, QuantizationResult } from '../../contract/quantization.ts'
@@ -77,11 +77,12 @@ function checkSomething(model: Model, selection: Selection): void {
   })
 }
 
-function modelBytes(model: Model): number {
-  return [...model.graph.initializers.values()].reduce(
-    (sum, tensor) => sum + tensorDataLength(tensor.data),
-    0,
-  )
+/** Bytes of the files a model came from, external data included; of its weights when it was built in memory. */
+function sourceBytes(model: Model): number {
+  const tensors = [...model.graph.initializers.values()].map((tensor) => tensor.data)
+  if (model.path === undefined) return tensors.reduce((sum, data) => sum + tensorDataLength(data), 0)
+  const files = new Set([model.path, ...tensors.flatMap((data) => (data.kind === 'file' ? data.path : []))])
+  return [...files].reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0)
 }
 
 function readerNames(chosen: readonly ChosenLayer[]): Map<string, string> {
@@ -208,7 +209,7 @@ export async function quantizeModel(
   return {
     ...paths,
     layers: reports(model, selection, plan),
-    sizes: { source: modelBytes(model), deploy: deploy.bytes, fakeQuant: fakeQuant.bytes },
+    sizes: { source: sourceBytes(source), deploy: deploy.bytes, fakeQuant: fakeQuant.bytes },
     dataset: { samples: dataset.samples, sha256 },
     seconds: {
       calibrate: (calibrated - started) / 1000,
