@@ -57,6 +57,11 @@ const COMMANDS: readonly Entry[] = [
     load: () => import('./commands/report.ts'),
   },
   {
+    name: 'serve',
+    summary: 'open the workbench in a browser',
+    load: () => import('./commands/serve.ts'),
+  },
+  {
     name: 'sample',
     summary: 'generate models to try the tools with',
     load: () => import('./commands/sample.ts'),

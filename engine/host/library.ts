@@ -55,7 +55,7 @@ function formatOf(file: string): ModelRow['format'] {
   throw new AppError('E_WORKSPACE_FILE_KIND', { path: file, expected: 'an .onnx or .om file' })
 }
 
-/** The ONNX model behind a row: the file itself, or what a simulated .om carries. @throws E_OM_NOT_SIMULATED, E_ONNX_* */
+/** The ONNX model behind a row: the file itself, or what a simulated .om carries. @throws E_OM_REAL, E_OM_QUANTIZED, E_ONNX_* */
 export function openRow(row: Pick<ModelRow, 'format' | 'path'>): Model {
   return row.format === 'onnx' ? openModel(row.path) : recoverOnnx(row.path)
 }
@@ -86,12 +86,17 @@ export async function importModel(
   )
 }
 
+/** The file holds compiled code only, or a model that is quantized already: no float model to take out. */
+export function isCompiledOnly(error: unknown): boolean {
+  return error instanceof AppError && (error.code === 'E_OM_REAL' || error.code === 'E_OM_QUANTIZED')
+}
+
 /** A real .om holds compiled code: no weights to count, and its inputs come from its own description. */
 function omFacts(file: string): ModelFacts {
   try {
     return factsOf(recoverOnnx(file))
   } catch (error) {
-    if (!(error instanceof AppError) || error.code !== 'E_OM_NOT_SIMULATED') throw error
+    if (!isCompiledOnly(error)) throw error
     return { parameters: null, opset: null, nodes: null, inputs: [] }
   }
 }
@@ -101,7 +106,7 @@ export function inputsOf(row: ModelRow): ModelInput[] | null {
   try {
     return modelInputs(openRow(row))
   } catch (error) {
-    if (error instanceof AppError && error.code === 'E_OM_NOT_SIMULATED') return null
+    if (isCompiledOnly(error)) return null
     throw error
   }
 }

@@ -4,7 +4,8 @@ import { fork } from 'node:child_process'
 import { createWriteStream, existsSync, mkdirSync, renameSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { AppError, toErrorShape } from '../../contract/errors/index.ts'
+import { AppError, fromErrorShape, toErrorShape } from '../../contract/errors/index.ts'
+import type { ErrorShape } from '../../contract/result.ts'
 import {
   PROTOCOL_VERSION,
   type ClientMessage,
@@ -151,12 +152,7 @@ export class EngineSupervisor {
         if (state.state === 'ready') resolve()
         else
           reject(
-            new AppError('E_ENGINE_DOWN', {
-              count: state.restarts,
-              ...state.error?.details,
-              reason: state.error?.message,
-              log: this.logPath,
-            }),
+            state.error ? fromErrorShape(state.error as ErrorShape) : new Error('the engine did not start'),
           )
       })
     })

@@ -1,7 +1,6 @@
 // The figures behind a run's charts: samples, device kernels, what the model file consists of.
 import type { RunSideFigures, SizePart } from '../../contract/run-figures.ts'
-import { readOmManifest, recoverOnnx } from '../compile/index.ts'
-import { AppError } from '../../contract/errors/index.ts'
+import { payloadRegion, readOmManifest } from '../compile/inspect.ts'
 import { DataType, openModel, tensorDataLength, visitGraphs, type Model } from '../onnx/index.ts'
 
 const MAX_SAMPLES = 5_000
@@ -44,13 +43,10 @@ export function sizeParts(model: Model, bytes: number): SizePart[] {
 }
 
 function sizesOf(source: FigureSource): SizePart[] {
-  try {
-    const model = source.path.endsWith('.om') ? recoverOnnx(source.path) : openModel(source.path)
-    return sizeParts(model, source.bytes)
-  } catch (error) {
-    if (error instanceof AppError && error.code === 'E_OM_NOT_SIMULATED') return []
-    throw error
-  }
+  if (!source.path.endsWith('.om')) return sizeParts(openModel(source.path), source.bytes)
+  // A real .om is compiled code: what is inside cannot be told apart.
+  if (!readOmManifest(source.path)) return []
+  return sizeParts(openModel(source.path, payloadRegion(source.path)), source.bytes)
 }
 
 function kernelsOf(file: string): Pick<RunSideFigures, 'kernels' | 'kernelsFrom'> {

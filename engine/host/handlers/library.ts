@@ -80,7 +80,8 @@ function modelHandlers({ workspace }: Services): Pick<Handlers, ModelNames> {
       const model = workspace.models.get(id)
       if (model.format === 'onnx') return { model, summary: summarizeModel(openRow(model)), om: null }
       const om = inspectOm(model.path)
-      return { model, summary: om.simulated ? summarizeModel(openRow(model)) : null, om }
+      const hasSource = om.simulated && om.manifest?.precision !== 'int8'
+      return { model, summary: hasSource ? summarizeModel(openRow(model)) : null, om }
     },
     'models.layers': ({ id }) => ({ layers: layerRows(openRow(workspace.models.get(id))) }),
     'models.remove': async ({ id }) => {
