@@ -46,6 +46,23 @@ int checkProvided(const void *pointer, size_t given, uint64_t needed, const char
   return kSuccess;
 }
 
+/** "" when every input has a size that its shape explains: what an execution allocates depends on it. */
+std::string shapeProblem(const OmInfo &info) {
+  for (size_t index = 0; index < info.inputs.size(); ++index) {
+    const TensorInfo &tensor = info.inputs[index];
+    if (static_cast<int>(index) == info.gearInput) continue;
+    for (int gear = info.gears.empty() ? -1 : 0; gear < static_cast<int>(info.gears.size()); ++gear) {
+      uint64_t bytes = 0;
+      const bool known = tensorBytes(tensor.dataType, info.inputDims(index, gear), bytes);
+      const bool fits = gear < 0 ? bytes == tensor.size : bytes <= tensor.size;
+      if (!known || !fits) {
+        return "Invalid om file: the size of input " + tensor.name + " does not fit its shape.";
+      }
+    }
+  }
+  return "";
+}
+
 /** Everything after the file could be read: SoC, memory, session. */
 int loadSource(OmSource &source, const ModelMemory &memory, uint32_t *modelId, const char *where) {
   OmLayout layout;
@@ -56,6 +73,8 @@ int loadSource(OmSource &source, const ModelMemory &memory, uint32_t *modelId, c
       !readCost(source, layout, info, cost, error)) {
     return report(error, where);
   }
+  const std::string problem = shapeProblem(info);
+  if (!problem.empty()) return fail(kGeModelDataSizeInvalid, "E10001", where, "%s", problem.c_str());
   const Runtime &state = runtime();
   if (!info.socVersion.empty() && info.socVersion != state.settings.soc->name) {
     return fail(kGeFailure, "E10001", where,

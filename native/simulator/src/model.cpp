@@ -56,7 +56,7 @@ bool Model::sameInputs(const Execution &execution, int gear) const {
     const DeviceRange &now = execution.inputs[index];
     const size_t present = std::min(now.size, last.size());
     // A buffer may be up to 64 bytes short; what is missing reads as zero.
-    if (memcmp(last.data(), now.data, present) != 0) return false;
+    if (present > 0 && memcmp(last.data(), now.data, present) != 0) return false;
     if (std::any_of(last.begin() + static_cast<ptrdiff_t>(present), last.end(), [](uint8_t b) { return b != 0; })) {
       return false;
     }
@@ -78,7 +78,8 @@ std::string Model::compute(const Execution &execution, int gear) {
     const DeviceRange &source = execution.inputs[index];
     std::vector<uint8_t> &copy = cachedInputs_[index];
     copy.assign(static_cast<size_t>(view.bytes), 0);
-    memcpy(copy.data(), source.data, std::min<size_t>(copy.size(), source.size));
+    const size_t present = std::min<size_t>(copy.size(), source.size);
+    if (present > 0) memcpy(copy.data(), source.data, present);
     view.data = copy.data();
     views.push_back(std::move(view));
   }

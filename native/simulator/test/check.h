@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <sstream>
@@ -49,6 +50,7 @@ inline int runAll(int argc, char **argv) {
   int failed = 0;
   for (const Case &test : cases()) {
     if (argc > 1 && strstr(test.name, argv[1]) == nullptr) continue;
+    if (getenv("ASCENDSIM_TEST_VERBOSE") != nullptr) fprintf(stderr, "%s\n", test.name);
     const int before = failures();
     test.body();
     const bool ok = failures() == before;

@@ -29,10 +29,12 @@ inline void expectFailure(int actual, int expected, const char *part, const char
 
 /** Initialised library with device 0 set; environment settings first. Pacing is off unless asked for. */
 struct Session {
-  explicit Session(std::vector<std::pair<std::string, std::string>> environment = {}) {
+  Session() : Session(nullptr, nullptr) {}
+  Session(const char *name, const char *value, const char *otherName = nullptr, const char *otherValue = nullptr) {
     setenv("ASCENDSIM_PACE", "0", 1);
-    for (const char *name : {"ASCENDSIM_SOC", "ASCENDSIM_MEMORY_BYTES", "ASCENDSIM_DEVICES"}) unsetenv(name);
-    for (const auto &[name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
+    for (const char *each : {"ASCENDSIM_SOC", "ASCENDSIM_MEMORY_BYTES", "ASCENDSIM_DEVICES"}) unsetenv(each);
+    if (name != nullptr) setenv(name, value, 1);
+    if (otherName != nullptr) setenv(otherName, otherValue, 1);
     CHECK_EQ(aclInit(nullptr), ACL_SUCCESS);
     CHECK_EQ(aclrtSetDevice(0), ACL_SUCCESS);
   }
