@@ -1,0 +1,16 @@
+// Errors in the language of the window: known codes are rendered anew from their details. Pure.
+import { describeError, errorCatalog, type ErrorCode, type Locale } from '../../contract/errors/index.ts'
+
+/** An error as it crosses a boundary; the code may be one that this window does not know. */
+export interface AnyError {
+  code: string
+  message: string
+  hint: string
+  details: Record<string, unknown>
+}
+
+/** Message and hint in a language; the sender's own text when the code is unknown here. */
+export function localizeError(error: AnyError, locale: Locale): { message: string; hint: string } {
+  if (!Object.hasOwn(errorCatalog, error.code)) return { message: error.message, hint: error.hint }
+  return describeError(error.code as ErrorCode, error.details, locale)
+}

@@ -1,0 +1,45 @@
+// All jobs the window knows, kept current by one subscription; pages and the status bar read from here.
+import { defineStore } from 'pinia'
+import { computed, ref } from 'vue'
+import { activeJobStates, type Job } from '../../contract/workspace.ts'
+import { rpc } from '../rpc/index.ts'
+
+export const useJobs = defineStore('jobs', () => {
+  const jobs = ref<Job[]>([])
+  const loaded = ref(false)
+  const finishListeners = new Set<(job: Job) => void>()
+
+  const isActive = (job: Job): boolean => activeJobStates.includes(job.state)
+  const active = computed(() => jobs.value.filter(isActive))
+  const running = computed(() => jobs.value.find((job) => job.state === 'running') ?? active.value[0] ?? null)
+
+  function adopt(job: Job): void {
+    const at = jobs.value.findIndex((known) => known.id === job.id)
+    const before = at < 0 ? undefined : jobs.value[at]
+    if (job.dismissed) jobs.value = jobs.value.filter((known) => known.id !== job.id)
+    else if (at < 0) jobs.value = [job, ...jobs.value]
+    else jobs.value[at] = job
+    if (before && isActive(before) && !isActive(job)) for (const listener of finishListeners) listener(job)
+  }
+
+  /** Calls back when a job of this window's time ends, however it ends. */
+  function onFinish(listener: (job: Job) => void): () => void {
+    finishListeners.add(listener)
+    return () => finishListeners.delete(listener)
+  }
+
+  async function reload(): Promise<void> {
+    const answer = await rpc.invoke('jobs.list', { limit: 200 })
+    jobs.value = answer.jobs.filter((job) => !job.dismissed)
+    loaded.value = true
+  }
+
+  function start(): void {
+    rpc.subscribe('jobs.changed', {}, (event) => adopt(event.job))
+    void reload().catch(() => undefined)
+  }
+
+  const ofProject = (projectId: string): Job[] => jobs.value.filter((job) => job.projectId === projectId)
+
+  return { jobs, loaded, active, running, ofProject, onFinish, reload, start, isActive }
+})
