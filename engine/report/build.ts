@@ -202,14 +202,14 @@ function conditionItems(comparison: Comparison, t: Translate): string[] {
       driver: device.driver_version ?? t('none'),
       host: device.host_cpu,
     }),
-    t('model', comparison.model),
+    t('model', { path: comparison.model.path, sha256: comparison.model.sha256 }),
     t('calibration', calibration),
     t('evaluation', { samples: evaluation.sample_names.length, folder: evaluation.folder }),
     ...(evaluation.same_as_calibration ? [t('sameData')] : []),
     conditions.loop_count === null
       ? t('runConditions', { ...shared, runs: conditions.min_runs, ms: conditions.min_duration_ms })
       : t('loopConditions', { ...shared, runs: conditions.loop_count }),
-    ...(comparison.cost_model ? [t('costModel', comparison.cost_model)] : []),
+    ...(comparison.cost_model ? [t('costModel', { text: comparison.cost_model.text })] : []),
     t('tool', {
       tool: comparison.tool.name,
       version: comparison.tool.version,
