@@ -1,6 +1,7 @@
 // What is installed and what is missing, as checks with a verdict and a next step.
 import { existsSync } from 'node:fs'
 import path from 'node:path'
+import { findAtc } from '../engine/compile/index.ts'
 import { installationReport, type InstallationReport } from '../engine/device/index.ts'
 
 /** `missing` limits what can be done; `broken` means nothing can. */
@@ -35,8 +36,8 @@ const missing = (name: string, hint: string): Check => ({ name, state: 'missing'
 
 /** Checks of the vendor's software. */
 export function cannChecks(report: InstallationReport = installationReport()): Check[] {
-  const { versions, cannRoot } = report
-  const atc = onPath('atc') ?? (cannRoot === null ? null : atcUnder(cannRoot))
+  const { versions } = report
+  const atc = findAtc()
   return [
     report.aclLibrary === null
       ? missing(
@@ -63,11 +64,6 @@ export function cannChecks(report: InstallationReport = installationReport()): C
       ? missing('npu-smi', 'Part of the Ascend driver; only needed for telemetry of a real NPU.')
       : found('npu-smi', report.npuSmi),
   ]
-}
-
-function atcUnder(root: string): string | null {
-  const candidates = ['bin/atc', 'compiler/bin/atc', 'atc/bin/atc'].map((place) => path.join(root, place))
-  return candidates.find((candidate) => existsSync(candidate)) ?? null
 }
 
 /** Checks of what the product itself needs. */

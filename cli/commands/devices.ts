@@ -19,7 +19,9 @@ function kindText(device: DeviceDescription): string {
 
 async function listAll(host: Host): Promise<void> {
   const { listDevices } = await import('../../engine/device/index.ts')
-  const devices = await listDevices(host.ctx)
+  const { probeModel } = await import('../../engine/pipeline/probe-model.ts')
+  await using model = await probeModel(host.ctx)
+  const devices = await listDevices({ ...host.ctx, probeModelPath: model.path })
   if (host.json) {
     host.printJson({ devices })
     return

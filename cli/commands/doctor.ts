@@ -27,7 +27,8 @@ async function deviceChecks(host: Host): Promise<Check[]> {
     const usable = ofKind.filter((device) => device.usable)
     const problem = ofKind.find((device) => device.problem)?.problem
     if (usable.length === 0) {
-      return { name, state: 'missing', value: problem?.message ?? 'none', hint: problem?.hint ?? '' }
+      const hint = problem === undefined ? '' : `${problem.message} ${problem.hint}`
+      return { name, state: 'missing', value: 'none usable', hint }
     }
     const [first] = usable
     const memory = kind === 'cpu' && first?.memoryBytes ? `, ${formatBytes(first.memoryBytes)}` : ''

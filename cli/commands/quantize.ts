@@ -1,6 +1,7 @@
 // `aqw quantize`: ONNX model and calibration data in; deploy model, runnable twin and scales out.
 import path from 'node:path'
 import type { Command } from 'commander'
+import type { LayerReport } from '../../contract/quantization.ts'
 import { formatBytes } from '../../engine/common/units.ts'
 import { checkWritable } from '../../engine/common/files.ts'
 import { modelFile } from '../runtime/arguments.ts'
@@ -49,9 +50,15 @@ async function quantize(host: Host, options: QuantizeOptions): Promise<void> {
     ['calibration', `${result.dataset.samples} samples`],
   ]
   for (const line of keyValues(pairs)) host.print(line)
-  for (const layer of result.layers) {
-    if (!layer.quantized)
-      host.log.info(`kept in floating point: ${layer.name} (${layer.reason ?? 'unknown'})`)
+  reportKept(host, result.layers)
+}
+
+/** Why layers stayed in floating point: counts for everyone, names for those who ask. */
+function reportKept(host: Host, layers: readonly LayerReport[]): void {
+  const kept = layers.filter((layer) => !layer.quantized)
+  for (const [reason, group] of Map.groupBy(kept, (layer) => layer.reason ?? 'unknown')) {
+    host.log.info(`${group.length} layers stay in floating point: ${reason.replaceAll('_', ' ')}`)
+    for (const layer of group) host.log.debug(`  ${layer.name}`)
   }
 }
 

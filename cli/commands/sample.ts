@@ -13,6 +13,7 @@ interface UnetOptions {
   inputs: string
   layersPerBlock: string
   size: string
+  attention?: string
   seed: string
   calibration?: string
   count: string
@@ -25,6 +26,12 @@ Examples:
   aqw sample unet -o unet.onnx --channels 32,64,128,128
   aqw sample unet -o unet.onnx --channels 32,64,128,128 --calibration calib_data_bins --count 200
   aqw sample unet -o sd15.onnx --inputs full`
+
+/** Levels from the option; undefined for the default. */
+function attentionOf(text: string | undefined): number[] | undefined {
+  if (text === undefined) return undefined
+  return text === 'none' ? [] : parseIntegers('--attention', text, 0, 100)
+}
 
 async function sampleUnet(host: Host, options: UnetOptions): Promise<void> {
   const { checkUnetShape, generateUnet, writeCalibration } =
@@ -41,6 +48,7 @@ async function sampleUnet(host: Host, options: UnetOptions): Promise<void> {
     layersPerBlock: parseInteger('--layers-per-block', options.layersPerBlock, 1, 1000),
     inputs: options.inputs,
     size: parseInteger('--size', options.size, 1, 1_000_000),
+    attentionLevels: attentionOf(options.attention),
   } as const
   const seed = parseInteger('--seed', options.seed, 0, 2 ** 32 - 1)
   const count = parseInteger('--count', options.count, 1, 100_000)
@@ -79,6 +87,7 @@ export function register(command: Command): void {
     .option('--layers-per-block <n>', 'residual blocks per level', '2')
     .option('--inputs <kind>', 'single: the sample only; full: sample, timestep and text states', 'single')
     .option('--size <pixels>', 'latent height and width', '64')
+    .option('--attention <levels>', 'levels with transformer blocks, or none (default: all but the last)')
     .option('--seed <n>', 'seed of the weights', '0')
     .option('--calibration <folder>', 'also write calibration bins and calib_list.txt there')
     .option('--count <n>', 'number of calibration samples', '32')

@@ -45,7 +45,8 @@ export function sectionTable(section: ComparisonSection): TextTable {
       ...section.candidates.map((candidate) => (metric === undefined ? '' : delta(candidate, metric))),
     ],
   })
-  const memory = sides.every((side) => side.device_memory_bytes !== null)
+  // On the host CPU it is a growth of resident memory: too coarse to set side by side.
+  const memory = section.device.kind !== 'cpu' && sides.every((side) => side.device_memory_bytes !== null)
   return {
     columns: [
       ...sides.map((side) => side.label),

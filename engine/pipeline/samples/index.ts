@@ -42,6 +42,10 @@ export function checkUnetShape(shape: UnetShape): void {
   if (!Number.isInteger(layersPerBlock) || layersPerBlock < 1 || layersPerBlock > MAX_LAYERS) {
     refuse('layers per block', `${layersPerBlock} given`, `1 to ${MAX_LAYERS}`)
   }
+  for (const level of shape.attentionLevels ?? []) {
+    const valid = Number.isInteger(level) && level >= 0 && level < channels.length
+    if (!valid) refuse('attention levels', `${level} given`, `levels from 0 to ${channels.length - 1}`)
+  }
   const step = 2 ** (channels.length - 1)
   if (!Number.isInteger(size) || size < step || size > 1024 || size % step !== 0) {
     refuse('size', `${size} given`, `a multiple of ${step} up to 1024`)

@@ -11,6 +11,8 @@ export interface UnetShape {
   inputs: 'single' | 'full'
   /** Latent height and width. */
   size: number
+  /** Levels with transformer blocks; all but the one of lowest resolution when left out, as in Stable Diffusion. */
+  attentionLevels?: number[] | undefined
 }
 
 /** Latent channels in and out, text tokens and text width of Stable Diffusion 1.x. */
@@ -88,9 +90,9 @@ class UnetGraph {
     return b.linear('time_embedding/linear_2', hidden, wide, { gain: 2 })
   }
 
-  /** All levels but the one of lowest resolution carry transformer blocks. */
   #hasAttention(level: number): boolean {
-    return level < this.#shape.channels.length - 1
+    const { attentionLevels, channels } = this.#shape
+    return attentionLevels ? attentionLevels.includes(level) : level < channels.length - 1
   }
 
   #downBlock(level: number, input: Value, skips: Value[]): Value {
