@@ -8,10 +8,17 @@ import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const ROOT = path.join(path.dirname(fileURLToPath(import.meta.url)), '..')
-const SIMULATOR = path.join(ROOT, 'native', 'simulator')
+/** Folder of the simulator's sources. */
+export const SIMULATOR = path.join(ROOT, 'native', 'simulator')
 const LIBRARY = 'libascendcl.so'
 /** Names under which programs of other CANN releases link the same functions. */
-const ALIASES = ['libacl_rt.so', 'libacl_mdl.so', 'libacl_cblas.so', 'libacl_dvpp.so', 'libacl_op_compiler.so']
+const ALIASES = [
+  'libacl_rt.so',
+  'libacl_mdl.so',
+  'libacl_cblas.so',
+  'libacl_dvpp.so',
+  'libacl_op_compiler.so',
+]
 const COMPILE_FLAGS = [
   '-std=c++17',
   '-O3',
@@ -58,7 +65,8 @@ function fingerprint(compiler) {
   return hash.digest('hex')
 }
 
-function run(command, args) {
+/** Runs a compiler command and collects what it writes to stderr. */
+export function run(command, args) {
   return new Promise((resolve) => {
     const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
     let stderr = ''
@@ -68,13 +76,21 @@ function run(command, args) {
   })
 }
 
-/** Compiles all sources, as many at a time as there are processors (at most four). */
-async function compileAll(compiler, sources, outputFolder, flags) {
+/** Object file of a source in a folder. */
+export function objectOf(source, folder) {
+  return path.join(folder, `${path.basename(source, '.cpp')}.o`)
+}
+
+/**
+ * Compiles sources into a folder, as many at a time as there are processors (at most four).
+ * @returns {Promise<string[]>} what the compiler said about those that failed
+ */
+export async function compileAll(compiler, sources, outputFolder, flags) {
   const queue = [...sources]
   const failures = []
   const worker = async () => {
     for (let source = queue.shift(); source && failures.length === 0; source = queue.shift()) {
-      const object = path.join(outputFolder, `${path.basename(source, '.cpp')}.o`)
+      const object = objectOf(source, outputFolder)
       const includes = [`-I${path.join(SIMULATOR, 'include')}`, `-I${path.join(SIMULATOR, 'src')}`]
       const result = await run(compiler, [...flags, ...includes, '-c', source, '-o', object])
       if (!result.ok) failures.push(`${path.basename(source)}:\n${result.stderr}`)
@@ -103,7 +119,10 @@ export async function buildNative({ quiet = false } = {}) {
     if (!quiet) console.log(text)
   }
   if (process.platform !== 'linux') {
-    return { status: 'skipped', message: 'The simulated NPU is only built on Linux; the host CPU device works.' }
+    return {
+      status: 'skipped',
+      message: 'The simulated NPU is only built on Linux; the host CPU device works.',
+    }
   }
   const compiler = findCompiler()
   if (!compiler) {
@@ -128,7 +147,7 @@ export async function buildNative({ quiet = false } = {}) {
     const sources = librarySources()
     const failures = await compileAll(compiler.command, sources, work, COMPILE_FLAGS)
     if (failures.length > 0) return { status: 'failed', message: failures.join('\n') }
-    const objects = sources.map((source) => path.join(work, `${path.basename(source, '.cpp')}.o`))
+    const objects = sources.map((source) => objectOf(source, work))
     const linked = path.join(work, LIBRARY)
     const link = await run(compiler.command, [
       '-shared',
