@@ -1,7 +1,7 @@
 // Shape rules of operators that rearrange a tensor: reshape, transpose, slice, concat, gather, pad, tile, split, ...
 import { stringAttribute } from '../attributes.ts'
 import { DataType } from '../model.ts'
-import { MAX_FOLDED_ELEMENTS, dimsText, product } from './context.ts'
+import { dimsText, foldableCount, product } from './context.ts'
 import type { Dim, Dims, OpContext, ShapeRule, Values } from './context.ts'
 
 /** Values that a rearrangement without change of order keeps. */
@@ -266,8 +266,8 @@ const expand: ShapeRule = (context) => {
     return a ?? b
   })
   const single = context.values(0)?.length === 1 ? context.values(0)![0]! : undefined
-  const count = product(dims)
-  const foldable = single !== undefined && count !== null && count <= MAX_FOLDED_ELEMENTS
+  const count = foldableCount(dims)
+  const foldable = single !== undefined && count !== null
   context.set(0, context.type(0), dims, foldable ? new Array<number | null>(count).fill(single) : undefined)
 }
 
@@ -281,7 +281,7 @@ const tile: ShapeRule = (context) => {
   })
   const values = context.values(0)
   const times = (dims.length === 1 && values && repeats?.[0]) || null
-  const foldable = times !== null && values!.length * times <= MAX_FOLDED_ELEMENTS
+  const foldable = times !== null && foldableCount(dims) !== null
   const repeated = foldable ? Array.from({ length: times }, () => values!).flat() : undefined
   context.set(0, context.type(0), dims, repeated)
 }

@@ -119,6 +119,13 @@ export function product(dims: readonly Dim[]): Dim {
   return dims.reduce<Dim>((total, dim) => (total === null || dim === null ? null : total * dim), 1)
 }
 
+/** Number of elements when it is known, sensible and small enough to fold; else null. */
+export function foldableCount(dims: Dims): number | null {
+  if (!dims?.every((dim) => dim !== null && dim >= 0)) return null
+  const count = product(dims)
+  return count !== null && count <= MAX_FOLDED_ELEMENTS ? count : null
+}
+
 /** Dimensions for messages: `[1, ?, 64]`. */
 export function dimsText(dims: Dims): string {
   return dims ? `[${dims.map((dim) => dim ?? '?').join(', ')}]` : 'of unknown rank'

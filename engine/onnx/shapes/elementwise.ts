@@ -1,6 +1,6 @@
 // Shape rules of elementwise operators, with folding of shape arithmetic.
 import { DataType } from '../model.ts'
-import { broadcast, MAX_FOLDED_ELEMENTS, product } from './context.ts'
+import { broadcast, foldableCount } from './context.ts'
 import type { Dims, OpContext, ShapeRule, Values } from './context.ts'
 
 const INTEGERS: ReadonlySet<DataType> = new Set<DataType>([
@@ -38,8 +38,8 @@ function broadcastIndex(index: number, result: readonly number[], dims: readonly
 
 /** Applies `fold` element by element when the operands' values are known; null elements stay null. */
 export function foldElements(context: OpContext, dims: Dims, fold: Fold): Values | undefined {
-  const count = dims && product(dims)
-  if (!dims || count === null || count > MAX_FOLDED_ELEMENTS) return undefined
+  const count = foldableCount(dims)
+  if (!dims || count === null) return undefined
   const operands: { values: Values; dims: number[] }[] = []
   for (let input = 0; input < context.node.inputs.length; input++) {
     const values = context.values(input)
@@ -105,8 +105,8 @@ const where: ShapeRule = (context) => {
 function foldWhere(context: OpContext, dims: Dims): Values | undefined {
   const [condition, x, y] = [0, 1, 2].map((index) => context.values(index))
   const shapes = [0, 1, 2].map((index) => context.dims(index))
-  const count = dims && product(dims)
-  if (!condition || !x || !y || !dims || count === null || count > MAX_FOLDED_ELEMENTS) return undefined
+  const count = foldableCount(dims)
+  if (!condition || !x || !y || !dims || count === null) return undefined
   const at = (values: Values, shape: Dims, index: number): number | null =>
     values[broadcastIndex(index, dims as number[], (shape ?? []) as number[])] ?? null
   return Array.from({ length: count }, (_, index) => {

@@ -3,7 +3,7 @@ import { findAttribute } from '../attributes.ts'
 import { DataType } from '../model.ts'
 import type { Attribute, Graph } from '../model.ts'
 import { elementCount, tensorToNumbers } from '../tensors.ts'
-import { MAX_FOLDED_ELEMENTS, product } from './context.ts'
+import { foldableCount, MAX_FOLDED_ELEMENTS } from './context.ts'
 import type { Dim, Dims, OpContext, ShapeRule, ValueShape } from './context.ts'
 
 /** Constant has its value in one of several attributes. */
@@ -80,9 +80,9 @@ const constantOfShape: ShapeRule = (context) => {
   const dims = shapeInput(context, 0)
   const attribute = findAttribute(context.node, 'value')
   const value = attribute?.type === 'tensor' ? attribute.value : undefined
-  const count = dims && product(dims)
+  const count = foldableCount(dims)
   const fill = value ? (isFoldable(value.dataType) ? tensorToNumbers(value)[0] : undefined) : 0
-  const foldable = count !== null && count <= MAX_FOLDED_ELEMENTS && fill !== undefined
+  const foldable = count !== null && fill !== undefined
   context.set(
     0,
     value?.dataType ?? DataType.FLOAT,
