@@ -1,6 +1,7 @@
 // A comparison of two precisions of one model on one device, as written by `aqw compare`. Documented in
 // docs/comparison-schema.md. Keys are snake_case because people's scripts read these files.
 import { z } from 'zod'
+import { verdictSchema } from './benchmark.ts'
 import { clockSchema, deviceKindSchema } from './device.ts'
 
 export const COMPARISON_SCHEMA = 'aqw.comparison/1'
@@ -55,11 +56,6 @@ export const qualitySchema = outputQualitySchema.extend({
 })
 export type Quality = z.infer<typeof qualitySchema>
 
-export const verdictFiguresSchema = z.object({
-  valid: z.boolean(),
-  reasons: z.array(z.object({ code: z.string(), severity: z.enum(['fail', 'note']), message: z.string() })),
-})
-
 /** One side of the comparison. */
 export const comparisonSideSchema = z.object({
   /** Precision in the words of the table: FP32, FP16, INT8. */
@@ -80,7 +76,7 @@ export const comparisonSideSchema = z.object({
   load_ms: z.number(),
   device_memory_bytes: z.number().nullable(),
   host_peak_bytes: z.number(),
-  verdict: verdictFiguresSchema,
+  verdict: verdictSchema,
   quality: qualitySchema.nullable(),
   /** Layers quantized and layers of a kind that could be; only on a quantized side. */
   quantized_layers: z.object({ quantized: z.number().int(), candidates: z.number().int() }).nullable(),
@@ -120,10 +116,26 @@ export const comparisonDeviceSchema = z.object({
 })
 export type ComparisonDevice = z.infer<typeof comparisonDeviceSchema>
 
+/** How the runs of one device were made. */
+export const conditionsSchema = z.object({
+  batch: z.number().int(),
+  warmup_runs: z.number().int(),
+  warmup_ms: z.number(),
+  min_runs: z.number().int(),
+  min_duration_ms: z.number(),
+  /** Set when the user asked for an exact number of runs. */
+  loop_count: z.number().int().nullable(),
+  block_runs: z.number().int(),
+  interleaved: z.boolean(),
+  inputs_hash: z.string(),
+})
+export type Conditions = z.infer<typeof conditionsSchema>
+
 /** One device with everything that was compared on it. */
 export const comparisonSectionSchema = z.object({
   label: figureLabelSchema,
   device: comparisonDeviceSchema,
+  conditions: conditionsSchema,
   baseline: comparisonSideSchema,
   candidates: z.array(comparisonSideSchema),
   deltas: z.array(deltaSchema),
@@ -152,18 +164,6 @@ export const comparisonSchema = comparisonSectionSchema.extend({
     same_as_calibration: z.boolean(),
   }),
   recipe: z.unknown(),
-  conditions: z.object({
-    batch: z.number().int(),
-    warmup_runs: z.number().int(),
-    warmup_ms: z.number(),
-    min_runs: z.number().int(),
-    min_duration_ms: z.number(),
-    /** Set when the user asked for an exact number of runs. */
-    loop_count: z.number().int().nullable(),
-    block_runs: z.number().int(),
-    interleaved: z.boolean(),
-    inputs_hash: z.string(),
-  }),
   /** Expected distance of a real device's latency from the simulated one; null unless simulated. */
   cost_model: z
     .object({

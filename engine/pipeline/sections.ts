@@ -4,6 +4,7 @@ import type {
   ComparisonDevice,
   ComparisonSection,
   ComparisonSide,
+  Conditions,
   Delta,
   FigureLabel,
   LatencyFigures,
@@ -66,10 +67,7 @@ function side(model: MeasuredModel): ComparisonSide {
     load_ms: result.model.loadMs,
     device_memory_bytes: result.memory.deviceBytes,
     host_peak_bytes: result.memory.hostPeakBytes,
-    verdict: {
-      valid: result.verdict.valid,
-      reasons: result.verdict.reasons.map(({ code, severity, message }) => ({ code, severity, message })),
-    },
+    verdict: result.verdict,
     quality: model.quality,
     quantized_layers: model.quantizedLayers,
   }
@@ -161,6 +159,21 @@ function deltasOf(
   return deltas
 }
 
+function conditionsOf(result: BenchmarkResult): Conditions {
+  const { scenario } = result
+  return {
+    batch: result.batch,
+    warmup_runs: scenario.warmupRuns,
+    warmup_ms: scenario.warmupMs,
+    min_runs: scenario.minRuns,
+    min_duration_ms: scenario.minDurationMs,
+    loop_count: scenario.loopCount ?? null,
+    block_runs: scenario.blockRuns,
+    interleaved: result.interleavedWith > 0,
+    inputs_hash: result.inputsHash,
+  }
+}
+
 /** A section from the first model as baseline and the others as candidates. */
 export function buildSection(
   baseline: MeasuredModel,
@@ -171,6 +184,7 @@ export function buildSection(
   return {
     label: labelOf(baseline.result),
     device: describeDevice(baseline.result.device),
+    conditions: conditionsOf(baseline.result),
     baseline: from.side,
     candidates: others.map((other) => other.side),
     deltas: others.flatMap((other) => deltasOf(from, other)),

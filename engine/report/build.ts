@@ -1,5 +1,6 @@
 // Comparison(s) -> report document: verdict, table, charts, conditions, recipe, hashes, in one language.
 import type { Comparison, ComparisonSection, ComparisonSide, Delta } from '../../contract/comparison.ts'
+import { describeVerdictReason } from '../../contract/benchmark.ts'
 import type { RunFigures } from '../../contract/run-figures.ts'
 import { formatBytes, formatFigure } from '../common/units.ts'
 import type { BarsBlock, Block, ReportDocument, TableBlock, Tone } from './document.ts'
@@ -13,6 +14,11 @@ export interface ReportEntry {
   command?: string
 }
 
+const CLOCK_TEXTS = {
+  'device events': 'deviceEvents',
+  'simulated device clock': 'simulatedClock',
+  'wall clock': 'wallClock',
+} as const
 const MIB = 1024 * 1024
 const LARGEST_KERNEL_TYPES = 10
 
@@ -120,15 +126,19 @@ export function labelOf(section: ComparisonSection, comparison: Comparison, t: T
   const device = section.device.name
   if (section.label === 'simulated') {
     const band = comparison.cost_model
-    return t('labelSimulated', { device, status: band?.status ?? 'not validated', factor: band?.factor ?? 2 })
+    return t('labelSimulated', {
+      device,
+      status: t(band?.status === 'fitted' ? 'fitted' : 'notValidated'),
+      factor: band?.factor ?? 2,
+    })
   }
   if (section.label === 'estimated') return t('labelEstimated', { device })
-  return t('labelMeasured', { device, clock: section.device.clock })
+  return t('labelMeasured', { device, clock: t(CLOCK_TEXTS[section.device.clock]) })
 }
 
 function sectionBlocks(section: ComparisonSection, comparison: Comparison, t: Translate): Block[] {
   const reasons = sides(section).flatMap((side) =>
-    side.verdict.reasons.map((reason) => `${side.label}: ${reason.message}`),
+    side.verdict.reasons.map((reason) => `${side.label}: ${describeVerdictReason(reason, t.locale)}`),
   )
   const guard = section.incomparable.map((entry) => t('incomparable', entry))
   const notes = [...new Set([...guard, ...reasons])]

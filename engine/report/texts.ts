@@ -56,6 +56,11 @@ const en = {
   hashes: 'Files',
   notes: 'Notes',
   none: 'none',
+  fitted: 'fitted',
+  notValidated: 'not validated',
+  deviceEvents: 'device events',
+  simulatedClock: 'simulated device clock',
+  wallClock: 'wall clock',
 } as const
 
 export type ReportText = keyof typeof en
@@ -112,14 +117,23 @@ const zh: Record<ReportText, string> = {
   hashes: '文件',
   notes: '备注',
   none: '无',
+  fitted: '已拟合',
+  notValidated: '未经验证',
+  deviceEvents: '设备事件计时',
+  simulatedClock: '模拟设备时钟',
+  wallClock: '主机计时',
 }
 
 const texts: Record<ReportLocale, Record<ReportText, string>> = { en, zh }
 
-export type Translate = (key: ReportText, values?: Record<string, string | number>) => string
+export interface Translate {
+  (key: ReportText, values?: Record<string, string | number>): string
+  locale: ReportLocale
+}
 
 /** The texts of a language as a function that fills `{name}` placeholders. */
 export function translator(locale: ReportLocale): Translate {
-  return (key, values = {}) =>
+  const translate = (key: ReportText, values: Record<string, string | number> = {}): string =>
     texts[locale][key].replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole))
+  return Object.assign(translate, { locale })
 }
