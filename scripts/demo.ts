@@ -36,7 +36,7 @@ await runCommand('demo', {}, async (host) => {
       // Enough for a p90, and quick enough for a demonstration.
       scenario: { minRuns: 64 },
       hostCpu: true,
-      evaluationSamples: 12,
+      evaluationSamples: 24,
       artifactsFolder: folder,
       tool: { name: 'npm run demo', version: productVersion() },
     },

@@ -86,17 +86,6 @@ export function assembleComparison(input: AssemblyInput): Comparison {
       same_as_calibration: input.evaluation.sameAsCalibration,
     },
     recipe: input.recipe,
-    conditions: {
-      batch: baseline.batch,
-      warmup_runs: scenario.warmupRuns,
-      warmup_ms: scenario.warmupMs,
-      min_runs: scenario.minRuns,
-      min_duration_ms: scenario.minDurationMs,
-      loop_count: scenario.loopCount ?? null,
-      block_runs: scenario.blockRuns,
-      interleaved: baseline.interleavedWith > 0,
-      inputs_hash: baseline.inputsHash,
-    },
     cost_model: costValidation
       ? {
           status: costValidation.status,

@@ -104,13 +104,25 @@ export function verdictSentences(section: ComparisonSection): string[] {
   })
 }
 
-/** What the figures were taken under, one fact per line. */
-export function conditionLines(comparison: Comparison): string[] {
-  const { conditions, calibration, evaluation } = comparison
+function runsLine(section: ComparisonSection): string {
+  const { conditions } = section
+  const seconds = (milliseconds: number): string => (milliseconds > 0 ? ` and ${milliseconds / 1000} s` : '')
   const runs =
     conditions.loop_count === null
-      ? `at least ${conditions.min_runs} runs and ${conditions.min_duration_ms / 1000} s each`
-      : `${conditions.loop_count} runs each, as asked`
+      ? `at least ${conditions.min_runs} runs${seconds(conditions.min_duration_ms)} per model`
+      : `${conditions.loop_count} runs per model, as asked`
+  const order = conditions.interleaved
+    ? `interleaved in blocks of ${conditions.block_runs}`
+    : 'one model only'
+  return (
+    `Runs on ${section.device.id}: ${runs}, ${order}, warm-up of at least ${conditions.warmup_runs} ` +
+    `runs${seconds(conditions.warmup_ms)}, batch ${conditions.batch}`
+  )
+}
+
+/** What the figures were taken under, one fact per line. */
+export function conditionLines(comparison: Comparison): string[] {
+  const { calibration, evaluation } = comparison
   const evaluated = `${evaluation.sample_names.length} samples of ${evaluation.folder}`
   return [
     `Model: ${comparison.model.path}, inputs ${comparison.model.inputs
@@ -119,8 +131,8 @@ export function conditionLines(comparison: Comparison): string[] {
     `Calibration: ${calibration.samples} samples of ${calibration.folder}`,
     `Quality: ${evaluated} against the FP32 source model on ONNX Runtime` +
       (evaluation.same_as_calibration ? ' (the calibration data itself: optimistic)' : ''),
-    `Runs: ${runs}, ${conditions.interleaved ? `interleaved in blocks of ${conditions.block_runs}` : 'not interleaved'}, ` +
-      `warm-up at least ${conditions.warmup_runs} runs and ${conditions.warmup_ms / 1000} s, batch ${conditions.batch}`,
+    runsLine(comparison),
+    ...(comparison.host_cpu ? [runsLine(comparison.host_cpu)] : []),
     ...comparison.notes,
   ]
 }
