@@ -6,44 +6,37 @@ export function quoteArgument(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`
 }
 
+/** What the options of `aqw compare` can say; the rest of a scenario keeps its defaults there. */
 export interface CompareCommand {
   modelPath: string
   calibrationPath: string
   device: string
-  recipePath?: string
-  loopCount?: number
-  minRuns?: number
-  minDurationMs?: number
-  warmupRuns?: number
-  warmupMs?: number
-  blockRuns?: number
-  batch?: number
-  seed?: number
-  calibrationSamples?: number
-  inputShapes?: Record<string, number[]>
-  outputPath?: string
+  recipePath?: string | undefined
+  calibrationSamples?: number | undefined
+  inputShapes?: Record<string, number[]> | undefined
+  loopCount?: number | undefined
+  minRuns?: number | undefined
+  minDurationMs?: number | undefined
+  warmupRuns?: number | undefined
+  outputPath?: string | undefined
 }
 
 /** `aqw compare --model ... --calibration ... --device ...` for the given request. */
 export function compareCommandLine(command: CompareCommand): string {
-  const words = ['aqw', 'compare', '--model', command.modelPath, '--calibration', command.calibrationPath]
-  words.push('--device', command.device)
-  const option = (name: string, value: string | number | undefined): void => {
-    if (value !== undefined) words.push(name, String(value))
-  }
-  option('--recipe', command.recipePath)
-  option('--loop-count', command.loopCount)
-  option('--min-runs', command.minRuns)
-  option('--min-duration-ms', command.minDurationMs)
-  option('--warmup-runs', command.warmupRuns)
-  option('--warmup-ms', command.warmupMs)
-  option('--block-runs', command.blockRuns)
-  option('--batch', command.batch)
-  option('--seed', command.seed)
-  option('--calibration-samples', command.calibrationSamples)
-  for (const [name, dims] of Object.entries(command.inputShapes ?? {})) {
-    option('--input-shape', `${name}:${dims.join(',')}`)
-  }
-  option('--json', command.outputPath)
-  return words.map(quoteArgument).join(' ')
+  const shapes = Object.entries(command.inputShapes ?? {}).map(([name, dims]) => `${name}:${dims.join(',')}`)
+  const options: (readonly [string, string | number | undefined])[] = [
+    ['--model', command.modelPath],
+    ['--calibration', command.calibrationPath],
+    ['--device', command.device],
+    ['--recipe', command.recipePath],
+    ['--count', command.calibrationSamples],
+    ['--input-shape', shapes.length > 0 ? shapes.join(';') : undefined],
+    ['--loop-count', command.loopCount],
+    ['--runs', command.minRuns],
+    ['--duration', command.minDurationMs],
+    ['--warmup', command.warmupRuns],
+    ['--json', command.outputPath],
+  ]
+  const words = options.flatMap(([name, value]) => (value === undefined ? [] : [name, String(value)]))
+  return ['aqw', 'compare', ...words].map(quoteArgument).join(' ')
 }

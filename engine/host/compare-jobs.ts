@@ -71,15 +71,18 @@ export function compareCommand(workspace: Workspace, request: CompareJobRequest)
   const dataset = workspace.datasets.get(request.datasetId)
   const { recipe, name } = recipeOf(workspace, request)
   const isDefault = recipeHash(recipe) === recipeHash(defaultRecipe)
-  const { scenario } = request
+  const { loopCount, minRuns, minDurationMs, warmupRuns } = request.scenario ?? {}
   return compareCommandLine({
     modelPath: model.sourcePath,
     calibrationPath: dataset.sourcePath,
     device: request.device,
-    ...(isDefault ? {} : { recipePath: `${name.replaceAll(/[^\p{L}\p{N}_-]+/gu, '-')}.json` }),
-    ...scenario,
-    ...(request.calibrationSamples === undefined ? {} : { calibrationSamples: request.calibrationSamples }),
-    ...(request.inputShapes === undefined ? {} : { inputShapes: request.inputShapes }),
+    recipePath: isDefault ? undefined : `${name.replaceAll(/[^\p{L}\p{N}_-]+/gu, '-')}.json`,
+    calibrationSamples: request.calibrationSamples,
+    inputShapes: request.inputShapes,
+    loopCount,
+    minRuns,
+    minDurationMs,
+    warmupRuns,
     outputPath: 'comparison.json',
   })
 }

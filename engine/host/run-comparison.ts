@@ -118,6 +118,8 @@ function deltaOf(measure: Measure, first: Column, other: Column, blocked: boolea
     const { ratio, low, high, confidence, method, no_difference: noDifference } = known
     return { ratio, low, high, confidence, method, resamples: 0, noDifference }
   }
+  // Loading is timed by the host's clock, also for a simulated device, and there is only one sample of it.
+  if (measure.key === 'load_ms') return null
   const exact = CLOCKLESS.has(measure.key) || other.comparison.label === 'simulated'
   if (!exact) return acrossRuns(measure, first, other)
   const ratio = to / from
