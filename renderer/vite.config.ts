@@ -1,8 +1,10 @@
 // Build of the window alone (served by `aqw serve`, loaded by Electron through app://); output in out/renderer.
 import vue from '@vitejs/plugin-vue'
+import { fileURLToPath } from 'node:url'
 import type { UserConfig } from 'vite'
 
-const root = import.meta.dirname
+// electron-vite bundles this file into its own config: only `import.meta.url` still points here then.
+const root = fileURLToPath(new URL('.', import.meta.url)).replace(/[/\\]$/, '')
 
 /** Shared with electron.vite.config.ts. Asset paths are relative, so one build serves http:// and app://. */
 export const rendererConfig = {
@@ -23,6 +25,9 @@ export const rendererConfig = {
     // Inlined assets would need data: in font-src and script-src; everything stays a file of our own origin.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // Both ways of building give the same window: electron-vite's own defaults are its Chromium, not minified.
+    minify: true,
+    target: 'chrome111',
     chunkSizeWarningLimit: 900,
     rolldownOptions: { input: `${root}/index.html` },
   },
