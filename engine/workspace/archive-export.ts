@@ -1,7 +1,6 @@
 // Writes a project to one portable .aqwproj file.
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { once } from 'node:events'
+import { createReadStream, type ReadStream } from 'node:fs'
 import { ZipFile } from 'yazl'
 import { AppError } from '../../contract/errors/index.ts'
 import type { WorkContext } from '../../contract/work.ts'
@@ -75,64 +74,85 @@ export async function exportProject(
 ): Promise<{ path: string; bytes: number }> {
   const manifest = buildManifest(workspace, projectId, appVersion)
   const objects = collectObjects(workspace, manifest)
-  const total = [...objects.values()].reduce((sum, object) => sum + object.bytes, 0)
   const file = new AtomicFile(target)
-  const zip = new ZipFile()
-  let failure: Error | undefined
-  const fail = (error: Error): void => {
-    failure ??= error
-    zip.outputStream.emit('error', error)
-  }
-  let done = 0
-  zip.addBuffer(Buffer.from(JSON.stringify(manifest)), MANIFEST_ENTRY, { mtime: ENTRY_TIME })
-  for (const [sha256, object] of objects) {
-    zip.addReadStreamLazy(
-      `objects/${sha256}`,
-      // Weights do not compress; the time is better spent elsewhere.
-      { mtime: ENTRY_TIME, size: object.bytes, compress: false },
-      (callback) => {
-        const stream = createReadStream(object.path, { highWaterMark: 1 << 20 })
-        const hash = createHash('sha256')
-        stream.on('data', (chunk) => hash.update(chunk))
-        stream.on('error', (error) =>
-          fail(new AppError('E_FILE_READ', { path: object.path, reason: reasonOf(error) })),
-        )
-        stream.on('end', () => {
-          const actual = hash.digest('hex')
-          if (actual !== sha256) {
-            const details = { path: object.path, actual, expected: sha256, entity: 'file' }
-            fail(new AppError('E_WORKSPACE_FILE_CHANGED', details))
-          }
-          done += object.bytes
-          ctx.onProgress?.({ stage: 'export', done, total })
-        })
-        callback(null, stream)
-      },
-    )
-  }
-  zip.end()
   try {
-    zip.outputStream.on('data', (chunk: Buffer) => {
-      if (failure || ctx.signal?.aborted) return
-      try {
-        file.write(chunk)
-      } catch (error) {
-        fail(error as Error)
-      }
-    })
-    const aborted = ctx.signal ? once(ctx.signal, 'abort') : new Promise<never>(() => undefined)
-    await Promise.race([
-      once(zip.outputStream, 'end'),
-      aborted.then(() => {
-        throw new AppError('E_CANCELLED')
-      }),
-    ])
-    if (failure) throw failure
+    await writeZip(file, JSON.stringify(manifest), objects, ctx)
     const bytes = file.position
     file.commit()
     return { path: target, bytes }
   } catch (error) {
     file.discard()
-    throw failure ?? error
+    throw error
   }
+}
+
+type ArchiveObjects = ReadonlyMap<string, { path: string; bytes: number }>
+
+/** Rejects on the first failure; the stream being read then is closed and no further one is opened. */
+function writeZip(
+  file: AtomicFile,
+  manifest: string,
+  objects: ArchiveObjects,
+  ctx: WorkContext,
+): Promise<void> {
+  const total = [...objects.values()].reduce((sum, object) => sum + object.bytes, 0)
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const zip = new ZipFile()
+  let done = 0
+  let failed = false
+  let reading: ReadStream | undefined
+  const fail = (error: unknown): void => {
+    failed = true
+    reading?.destroy()
+    reject(error)
+  }
+  zip.on('error', fail)
+  zip.outputStream.on('error', fail)
+  zip.outputStream.on('end', () => resolve())
+  zip.outputStream.on('data', (chunk: Buffer) => {
+    if (failed) return
+    try {
+      if (ctx.signal?.aborted) throw new AppError('E_CANCELLED')
+      file.write(chunk)
+    } catch (error) {
+      fail(error)
+    }
+  })
+  zip.addBuffer(Buffer.from(manifest), MANIFEST_ENTRY, { mtime: ENTRY_TIME })
+  for (const [sha256, object] of objects) {
+    // Weights do not compress; the time is better spent elsewhere.
+    const options = { mtime: ENTRY_TIME, size: object.bytes, compress: false }
+    zip.addReadStreamLazy(`objects/${sha256}`, options, (callback) => {
+      if (failed) return
+      reading = createReadStream(object.path, { highWaterMark: 1 << 20 })
+      checkContent(reading, object.path, sha256, fail, () => {
+        done += object.bytes
+        ctx.onProgress?.({ stage: 'export', done, total })
+      })
+      callback(null, reading)
+    })
+  }
+  zip.end()
+  return promise
+}
+
+/** Calls `fail` when the file cannot be read or is not the one that was kept. */
+function checkContent(
+  stream: ReadStream,
+  file: string,
+  sha256: string,
+  fail: (error: AppError) => void,
+  passed: () => void,
+): void {
+  const hash = createHash('sha256')
+  stream.on('data', (chunk) => hash.update(chunk))
+  stream.on('error', (error) => fail(new AppError('E_FILE_READ', { path: file, reason: reasonOf(error) })))
+  stream.on('end', () => {
+    const actual = hash.digest('hex')
+    if (actual === sha256) passed()
+    else
+      fail(
+        new AppError('E_WORKSPACE_FILE_CHANGED', { path: file, actual, expected: sha256, entity: 'model' }),
+      )
+  })
 }

@@ -227,6 +227,8 @@ export async function importProject(
     }
     throw invalid(file, reasonOf(error), error)
   })
+  // Whoever waits for an entry hears of an error; one that comes in between must not end the process.
+  zip.on('error', () => undefined)
   try {
     const listing = await listEntries(zip, file, limits)
     await checkFreeSpace(workspace, file, listing.totalBytes)
