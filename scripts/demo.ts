@@ -1,16 +1,17 @@
 // `npm run demo`: the trained sample U-Net, FP16 against INT8 on a simulated Ascend310P3, and FP32 against INT8 on the host.
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { comparisonLines } from '../cli/comparison-output.ts'
 import { runCommand } from '../cli/runtime/host.ts'
 import { productVersion } from '../cli/version.ts'
-import { defaultRecipe } from '../contract/recipe.ts'
 import { checkWritable, writeFileAtomic } from '../engine/common/files.ts'
 import { compare } from '../engine/pipeline/compare.ts'
+import { parseRecipe } from '../engine/quantization/index.ts'
 import { comparisonMarkdown } from '../engine/pipeline/comparison-text.ts'
 
 const SAMPLE = path.resolve(import.meta.dirname, '../resources/samples/sprite-diffusion')
+const recipe = path.join(SAMPLE, 'recipe.json')
 const DEVICE = 'sim:Ascend310P3'
 
 const { values } = parseArgs({ options: { 'output-dir': { type: 'string', default: 'artifacts/demo' } } })
@@ -22,7 +23,8 @@ await runCommand('demo', {}, async (host) => {
   const markdown = path.join(folder, 'comparison.md')
   for (const file of [json, markdown]) checkWritable(file)
   const started = performance.now()
-  host.print('Quantizing the trained sample U-Net with 24 recorded inputs of its own sampling trajectories,')
+  host.print('Quantizing the trained sample U-Net with 24 recorded inputs of its own sampling trajectories')
+  host.print('(recipe.json beside it: W8A8, skip-path, sampling, first and last convolutions in FP16),')
   host.print(
     `compiling FP16 and INT8 for ${DEVICE}, measuring both there and FP32 against INT8 on this CPU ...`,
   )
@@ -32,9 +34,9 @@ await runCommand('demo', {}, async (host) => {
       modelPath: path.relative(process.cwd(), path.join(SAMPLE, 'unet.onnx')),
       calibration: { folder: path.join(SAMPLE, 'calibration') },
       device: DEVICE,
-      recipe: defaultRecipe,
-      // Enough for a p90, and quick enough for a demonstration.
-      scenario: { minRuns: 64 },
+      recipe: parseRecipe(readFileSync(recipe, 'utf8'), recipe),
+      // The fewest runs that may be quoted, and quick enough for a demonstration.
+      scenario: { minRuns: 100 },
       hostCpu: true,
       evaluationSamples: 24,
       artifactsFolder: folder,

@@ -1,7 +1,8 @@
 // The bundled sample: a trained sprite-diffusion U-Net with calibration data recorded from its own sampling.
+import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import { defaultRecipe } from '../../contract/recipe.ts'
 import type { Project } from '../../contract/workspace.ts'
+import { parseRecipe } from '../quantization/index.ts'
 import type { Workspace } from '../workspace/index.ts'
 import { importDataset, importModel } from './library.ts'
 import { productRoot } from './version.ts'
@@ -27,8 +28,10 @@ export async function createSampleProject(workspace: Workspace, signal?: AbortSi
     )
     const calibration = { projectId: project.id, path: path.join(folder, 'calibration'), modelId: model.id }
     await importDataset(workspace, { ...calibration, name: 'Trajectories' }, signal)
-    const recipe = { ...defaultRecipe, name: 'INT8 balanced' }
-    workspace.recipes.create({ projectId: project.id, name: 'INT8 balanced', recipe, origin: 'sample' })
+    const recipePath = path.join(folder, 'recipe.json')
+    const recipe = parseRecipe(readFileSync(recipePath, 'utf8'), recipePath)
+    const name = recipe.name ?? 'INT8'
+    workspace.recipes.create({ projectId: project.id, name, recipe, origin: 'sample' })
   } catch (error) {
     await workspace.deleteProject(project.id)
     throw error
