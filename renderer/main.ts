@@ -1,5 +1,4 @@
 // Start of the window: tokens, stores, languages, pages.
-import './app/validation.ts'
 import './theme/components.ts'
 import './theme/tokens.css'
 import './theme/base.css'

@@ -1,5 +1,7 @@
 // Build of the window alone (served by `aqw serve`, loaded by Electron through app://); output in out/renderer.
 import vue from '@vitejs/plugin-vue'
+// Build configuration runs in Node and is no part of the window.
+// eslint-disable-next-line no-restricted-imports
 import { fileURLToPath } from 'node:url'
 import type { UserConfig } from 'vite'
 

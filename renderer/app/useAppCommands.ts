@@ -3,7 +3,7 @@ import { onScopeDispose } from 'vue'
 import { useI18n } from 'vue-i18n'
 import { useRoute, useRouter } from 'vue-router'
 import { matchesShortcut } from '../format/shortcuts.ts'
-import { rpc } from '../rpc/index.ts'
+import { rpc, shell } from '../rpc/index.ts'
 import { useDevices } from '../stores/devices.ts'
 import { useJobs } from '../stores/jobs.ts'
 import { useLibrary } from '../stores/library.ts'
@@ -96,7 +96,8 @@ export function useAppCommands(): void {
       id: 'run.compare',
       group: 'run',
       title: () => t('shell.commands.compare'),
-      shortcut: 'F5',
+      // In a browser F5 belongs to the browser.
+      shortcut: shell ? 'F5' : 'Mod+Enter',
       disabledReason: needsProject,
       run: () =>
         void router.push({ name: 'compare', params: { projectId: projectId() }, query: { start: '1' } }),
@@ -105,7 +106,7 @@ export function useAppCommands(): void {
       id: 'run.cancel',
       group: 'run',
       title: () => t('shell.commands.cancelJob'),
-      shortcut: 'Shift+F5',
+      ...(shell && { shortcut: 'Shift+F5' }),
       disabledReason: () => (jobs.running ? null : t('shell.reasons.noJob')),
       run: async () => {
         if (jobs.running) await rpc.invoke('jobs.cancel', { id: jobs.running.id })

@@ -89,7 +89,8 @@ export function groupedBars(
 ): ECBasicOption {
   return {
     ...baseOption(palette),
-    grid: { left: 8, right: 20, top: 28, bottom: 4, containLabel: true },
+    ...(columns.length === 1 && { legend: { show: false } }),
+    grid: { left: 8, right: 20, top: columns.length === 1 ? 4 : 28, bottom: 4, containLabel: true },
     xAxis: valueAxis(palette),
     yAxis: { ...categoryAxis(palette, groups, true), inverse: true },
     tooltip: {

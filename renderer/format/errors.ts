@@ -9,8 +9,12 @@ export interface AnyError {
   details: Record<string, unknown>
 }
 
+const hasGap = (text: string): boolean => /\{\w+\}/.test(text)
+
 /** Message and hint in a language; the sender's own text when the code is unknown here. */
 export function localizeError(error: AnyError, locale: Locale): { message: string; hint: string } {
   if (!Object.hasOwn(errorCatalog, error.code)) return { message: error.message, hint: error.hint }
-  return describeError(error.code as ErrorCode, error.details, locale)
+  const text = describeError(error.code as ErrorCode, error.details, locale)
+  // Without its details a text keeps placeholders; the sender's own text has been filled in.
+  return hasGap(text.message) || hasGap(text.hint) ? { message: error.message, hint: error.hint } : text
 }

@@ -15,6 +15,7 @@ export const shell = section(
       compare: 'Compare',
       jobs: 'Jobs',
       devices: 'Devices',
+      allDevices: 'All devices',
       settings: 'Settings',
       projects: 'Projects',
       noProjects: 'No projects yet',
@@ -47,7 +48,10 @@ export const shell = section(
     shortcuts: {
       title: 'Keyboard shortcuts',
       table: 'In a table',
-      tableKeys: 'move, first, last, open, mark',
+      move: 'Move',
+      ends: 'First, last',
+      open: 'Open',
+      mark: 'Mark',
     },
     groups: { go: 'Go to', project: 'Project', run: 'Run', view: 'View', help: 'Help' },
     commands: {
@@ -127,6 +131,7 @@ export const shell = section(
       compare: '对比',
       jobs: '任务',
       devices: '设备',
+      allDevices: '所有设备',
       settings: '设置',
       projects: '项目',
       noProjects: '暂无项目',
@@ -156,7 +161,14 @@ export const shell = section(
       none: '没有匹配项',
       open: '命令',
     },
-    shortcuts: { title: '键盘快捷键', table: '在表格中', tableKeys: '移动、首行、末行、打开、标记' },
+    shortcuts: {
+      title: '键盘快捷键',
+      table: '在表格中',
+      move: '移动',
+      ends: '首行、末行',
+      open: '打开',
+      mark: '标记',
+    },
     groups: { go: '转到', project: '项目', run: '运行', view: '视图', help: '帮助' },
     commands: {
       palette: '显示所有命令',

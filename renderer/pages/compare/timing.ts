@@ -1,11 +1,14 @@
 // Where the time goes, side by side: kernels of all sides aligned through the model nodes they compute. Pure.
 import type { RunFigures, RunSideFigures } from '../../../contract/run-figures.ts'
+import { blockNames } from '../../format/blocks.ts'
 
 type Kernel = RunSideFigures['kernels'][number]
 
 export interface TimeLine {
   name: string
   opType: string
+  /** False for kernels that compute no node of the model, such as layout changes. */
+  ofModel: boolean
   /** Milliseconds per side; null where the side has no such kernel. */
   ms: (number | null)[]
   /** Precision per side; several joined with `+`. */
@@ -41,6 +44,7 @@ const keyOf = (kernel: Kernel, side: number, position: number): string[] =>
 interface Draft {
   name: string
   opType: string
+  ofModel: boolean
   ns: (number | null)[]
   precision: Set<string>[]
 }
@@ -64,6 +68,7 @@ export function alignKernels(sides: readonly RunSideFigures[]): TimeLine[] {
       const draft: Draft = drafts.get(root) ?? {
         name: kernel.nodes[0] ?? kernel.name,
         opType: kernel.opType,
+        ofModel: kernel.nodes.length > 0,
         ns: sides.map(() => null),
         precision: sides.map(() => new Set<string>()),
       }
@@ -75,27 +80,10 @@ export function alignKernels(sides: readonly RunSideFigures[]): TimeLine[] {
   return [...drafts.values()].map((draft) => ({
     name: draft.name,
     opType: draft.opType,
+    ofModel: draft.ofModel,
     ms: draft.ns.map((ns) => (ns === null ? null : ns / 1e6)),
     precision: draft.precision.map((set) => (set.size > 0 ? [...set].sort().join(' + ') : null)),
   }))
-}
-
-/** Name parts of a node or module path. */
-const partsOf = (name: string): string[] => name.split(/[./]/).filter(Boolean)
-
-/** The block of every line: leading parts that nearly all names share are dropped, then two parts kept. */
-export function blockNames(lines: readonly { name: string }[]): string[] {
-  const paths = lines.map((line) => partsOf(line.name))
-  const depthsOf = new Map<string, number>()
-  for (const path of paths) if (path[0]) depthsOf.set(path[0], (depthsOf.get(path[0]) ?? 0) + 1)
-  const [commonName, commonCount] = [...depthsOf].sort((a, b) => b[1] - a[1])[0] ?? ['', 0]
-  const drop = commonCount >= lines.length * 0.8 ? commonName : null
-  return paths.map((path) => {
-    const own = path[0] === drop && path.length > 1 ? path.slice(1) : path
-    const head = own[0] ?? '–'
-    const second = own[1] ?? ''
-    return /^\d+$/.test(second) ? `${head}.${second}` : head
-  })
 }
 
 export type TimeGrouping = 'block' | 'type' | 'layer'
@@ -110,7 +98,7 @@ export function groupTimes(
   const sideCount = lines[0]?.ms.length ?? 0
   const names =
     grouping === 'block'
-      ? blockNames(lines)
+      ? blockNames(lines.map((line) => (line.ofModel ? line.name : line.opType)))
       : lines.map((line) => (grouping === 'type' ? line.opType : line.name))
   const groups = new Map<string, (number | null)[]>()
   const addTo = (into: (number | null)[], ms: readonly (number | null)[]): void => {

@@ -1,0 +1,123 @@
+// Screenshots of every page in both sizes, themes and languages from the served product: artifacts/screens/*.png.
+// Run: npx node test/e2e/screens/take.ts [only=PAGE,...] [quick]    (after npm run build:renderer)
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
+import { chromium, type Page } from 'playwright-core'
+import { startServer } from '../../../cli/serve/server.ts'
+import { connect } from './connect.ts'
+import { prepareWorkspace, type PreparedWorkspace } from './prepare.ts'
+
+const root = path.resolve(import.meta.dirname, '../../..')
+const output = path.join(root, 'artifacts/screens')
+const only = process.argv
+  .find((word) => word.startsWith('only='))
+  ?.slice(5)
+  .split(',')
+const quick = process.argv.includes('quick')
+
+interface Screen {
+  name: string
+  hash: string
+  /** Brings the page into the state to picture. */
+  act?: (page: Page) => Promise<void>
+}
+
+function screens(workspace: PreparedWorkspace): Screen[] {
+  const project = `#/project/${workspace.projectId}`
+  const [first, second, host] = workspace.runIds
+  const press = (key: string) => async (page: Page) => {
+    await page.keyboard.press(key)
+    await page.waitForTimeout(300)
+  }
+  const list: Screen[] = [
+    { name: 'home', hash: '#/' },
+    { name: 'overview', hash: project },
+    { name: 'models', hash: `${project}/models` },
+    { name: 'data', hash: `${project}/data` },
+    { name: 'quantize', hash: `${project}/quantize` },
+    { name: 'jobs', hash: `${project}/jobs` },
+    { name: 'devices', hash: '#/devices' },
+    { name: 'settings', hash: '#/settings' },
+    { name: 'palette', hash: project, act: press('Control+Shift+P') },
+    { name: 'shortcuts', hash: project, act: press('Control+/') },
+    {
+      name: 'setup',
+      hash: `${project}/compare?start=1`,
+      act: async (page) => await page.waitForTimeout(500),
+    },
+    {
+      name: 'quantize-json',
+      hash: `${project}/quantize`,
+      act: async (page) => {
+        await page.getByRole('radio', { name: 'JSON' }).click()
+        await page.waitForTimeout(200)
+      },
+    },
+    {
+      name: 'picker',
+      hash: `${project}/models`,
+      act: async (page) => {
+        await page.locator('.page .el-button--primary').first().click()
+        await page.waitForTimeout(600)
+      },
+    },
+  ]
+  if (first) list.push({ name: 'compare', hash: `${project}/compare/${first}` })
+  if (second) list.push({ name: 'compare-mixed', hash: `${project}/compare/${second}` })
+  if (host) list.push({ name: 'compare-cpu', hash: `${project}/compare/${host}` })
+  if (first && second)
+    list.push({ name: 'side-by-side', hash: `${project}/side-by-side?ids=${workspace.runIds.join(',')}` })
+  return list.filter((screen) => !only || only.includes(screen.name))
+}
+
+const folder = await mkdtemp(path.join(os.tmpdir(), 'aqw-screens-'))
+const server = await startServer({
+  workspace: path.join(folder, 'workspace'),
+  host: '127.0.0.1',
+  port: 0,
+  files: path.join(root, 'out/renderer'),
+})
+const client = connect(server.url)
+const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] })
+let problems = 0
+try {
+  await mkdir(output, { recursive: true })
+  const workspace = await prepareWorkspace(client.rpc)
+  const sizes = [
+    { width: 1440, height: 900 },
+    { width: 1024, height: 700 },
+  ]
+  for (const theme of ['light', 'dark'] as const) {
+    for (const locale of ['en', 'zh'] as const) {
+      if (quick && (theme === 'dark') !== (locale === 'zh')) continue
+      await client.rpc.invoke('settings.set', { theme, locale })
+      for (const size of sizes) {
+        if (quick && (size.width === 1024) !== (locale === 'zh')) continue
+        const page = await browser.newPage({ viewport: size })
+        page.on('console', (message) => {
+          if (message.type() !== 'error') return
+          problems += 1
+          console.error(`console: ${message.text()}`)
+        })
+        for (const screen of screens(workspace)) {
+          await page.goto('about:blank')
+          await page.goto(server.url + screen.hash)
+          await page.waitForLoadState('networkidle')
+          await page.waitForTimeout(700)
+          await screen.act?.(page)
+          const name = `${screen.name}-${theme}-${locale}-${size.width}.png`
+          await page.screenshot({ path: path.join(output, name) })
+        }
+        await page.close()
+      }
+    }
+  }
+} finally {
+  await browser.close()
+  client.close()
+  await server.close()
+  await rm(folder, { recursive: true, force: true })
+}
+console.log(`screens in ${output}${problems ? `, ${problems} console errors` : ''}`)
+process.exit(problems ? 1 : 0)
