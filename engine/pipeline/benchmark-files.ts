@@ -56,7 +56,8 @@ export async function benchmarkFiles(
     const validation = manifest ? { costValidation: manifest.validation } : {}
     models.push({ label, model, feeds, shapes, ...validation })
   }
-  return benchmark(session, models, request.scenario, ctx)
+  // Awaited here: the session must outlive the measurement.
+  return await benchmark(session, models, request.scenario, ctx)
 }
 
 function inputsFor(model: LoadedModel, request: BenchmarkFilesRequest): RunInputs {
