@@ -252,7 +252,7 @@ export class JobQueue {
     const stages = running?.job.stages ?? jobs.stages(id)
     try {
       if (end.kind === 'done') await this.#complete(id, end, stages)
-      else this.#recordEnd(id, end, stages)
+      else this.#recordEnd(id, this.#closed ? shutDown(id, end, running?.job.progress.stage) : end, stages)
     } catch (error) {
       this.#recordEnd(id, { kind: 'failed', error: toErrorShape(error) }, stages)
     }
@@ -303,6 +303,19 @@ export class JobQueue {
     if (this.#listeners.size === 0) return
     const state = this.get(id)
     for (const listener of this.#listeners) listener(state)
+  }
+}
+
+/** Workers that the engine ends on its own way out did not die of anything else. */
+function shutDown(
+  id: string,
+  end: Exclude<JobEnd, { kind: 'done' }>,
+  stage: string | null | undefined,
+): Exclude<JobEnd, { kind: 'done' }> {
+  if (end.kind !== 'interrupted') return end
+  return {
+    kind: 'interrupted',
+    error: toErrorShape(new AppError('E_JOB_INTERRUPTED', { id, stage: stage ?? '-' })),
   }
 }
 
