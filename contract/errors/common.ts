@@ -3,7 +3,10 @@ import type { ErrorCatalog } from './catalog.ts'
 
 export const commonErrors = {
   E_INTERNAL: {
-    en: { message: 'Internal error: {reason}', hint: 'This is a defect. Please report it with the log file.' },
+    en: {
+      message: 'Internal error: {reason}',
+      hint: 'This is a defect. Please report it with the log file.',
+    },
     zh: { message: '内部错误：{reason}', hint: '这是程序缺陷，请附上日志文件反馈。' },
   },
   E_CANCELLED: {
@@ -15,7 +18,10 @@ export const commonErrors = {
     zh: { message: '找不到文件：{path}', hint: '请检查路径；相对路径以 {base} 为起点。' },
   },
   E_FILE_READ: {
-    en: { message: 'Cannot read {path}: {reason}', hint: 'Check that the file exists and that you may read it.' },
+    en: {
+      message: 'Cannot read {path}: {reason}',
+      hint: 'Check that the file exists and that you may read it.',
+    },
     zh: { message: '无法读取 {path}：{reason}', hint: '请检查文件是否存在以及是否有读取权限。' },
   },
   E_FILE_WRITE: {
