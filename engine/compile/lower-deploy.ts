@@ -1,6 +1,6 @@
 // Lowers the Ascend* nodes of a deploy model to operators that the simulated runtime executes exactly: integer
 // convolutions and products, int32 bias, dequantisation with the scale as the hardware reads it.
-import { AppError } from '../../contract/errors/index.ts'
+import { IntegerNodes, largestWeightSum } from './integer-nodes.ts'
 import { MOVE_OPS, FREE_OPS } from '../cost/op-classes.ts'
 import {
   DataType,
@@ -8,56 +8,31 @@ import {
   findAttribute,
   floatAttribute,
   intAttribute,
-  intsAttribute,
-  makeNode,
   makeTensor,
-  nodeLabel,
   stringAttribute,
   tensorBytes,
-  tensorToFloat32,
 } from '../onnx/index.ts'
-import type { Graph, Node, Tensor } from '../onnx/index.ts'
-
-export const PAYLOAD_DOMAIN = 'ascendsim'
+import type { Node } from '../onnx/index.ts'
 
 /** Low 13 bits of a dequantisation scale are not read by the hardware (s19 format). */
 const S19_MASK = 0xffffe000
 
 /** float32 holds integers exactly up to here. */
 const EXACT_FLOAT_INTEGER = 2 ** 24
-/** Largest |quantized value - zero point| and |weight|. */
-const MAX_ACTIVATION = 255
-const MAX_WEIGHT = 128
+const MAX_UINT8 = 255
+/** Largest magnitude of the high and the low half of a centred value. */
+const HALF_BYTE = 16
 
 /** Uint8 values are the int8 ones + 128: ONNX Runtime's integer kernels are fast with uint8 activations only. */
 const UNSIGNED_SHIFT = 128
 
-export interface DeployContext {
-  path: string
-  graph: Graph
-  /** Results are binary16. */
-  half: boolean
-  /** AscendQuant computes in binary16: everywhere but on Ascend 950 (ops-nn, golden of ascend_quant). */
-  quantInHalf: boolean
-  fresh: (base: string) => string
-  /** Adds a small constant and returns its name. */
-  constant: (name: string, tensor: Tensor) => string
-  dims: (name: string) => number[] | null
-}
-
 /** Kinds of integer results that wait for their AscendDequant. */
 type Accumulator = { channelAxis: number; float: boolean }
 
-export class DeployLowering {
-  private readonly context: DeployContext
+export class DeployLowering extends IntegerNodes {
   /** Zero point (uint8) of each quantized value. */
   private readonly zeroPoints = new Map<string, number>()
   private readonly accumulators = new Map<string, Accumulator>()
-  private readonly zeroPointNames = new Map<number, string>()
-
-  constructor(context: DeployContext) {
-    this.context = context
-  }
 
   /** Payload nodes for a node, or null when it stays as it is. @throws E_COMPILE_DEPLOY */
   lower(node: Node): Node[] | null {
@@ -97,17 +72,6 @@ export class DeployLowering {
     return null
   }
 
-  private refuse(node: Node, reason: string, expected: string): AppError {
-    const { path } = this.context
-    return new AppError('E_COMPILE_DEPLOY', {
-      path,
-      node: nodeLabel(node),
-      opType: node.opType,
-      reason,
-      expected,
-    })
-  }
-
   private checkInt8(node: Node): void {
     const type = findAttribute(node, 'dst_type') ? stringAttribute(node, 'dst_type') : 'INT8'
     if (type !== 'INT8') throw this.refuse(node, `dst_type ${type} is not simulated`, 'dst_type INT8')
@@ -140,23 +104,6 @@ export class DeployLowering {
     return [this.custom(node, 'AscendAntiQuant', [node.inputs[0]!], attributes)]
   }
 
-  private custom(
-    node: Node,
-    opType: string,
-    inputs: string[],
-    attributes: Record<string, number | { float: number }>,
-  ) {
-    const half = opType === 'AscendQuant' ? this.context.quantInHalf : this.context.half
-    return makeNode({
-      opType,
-      name: node.name,
-      domain: PAYLOAD_DOMAIN,
-      inputs,
-      outputs: [node.outputs[0]!],
-      attributes: { ...attributes, fp16: half ? 1 : 0 },
-    })
-  }
-
   /** fp32 bits in the low half of each uint64, as the hardware reads them. */
   private dequantScales(node: Node): Float32Array {
     const parameter = this.context.graph.initializers.get(node.inputs[1] ?? '')
@@ -181,17 +128,13 @@ export class DeployLowering {
     const output = node.outputs[0]!
     const result = relu ? this.context.fresh(`${output}.dequant`) : output
     const nodes: Node[] = []
+    const scale = this.context.constant(
+      scaleName,
+      makeTensor(scaleName, DataType.FLOAT, [scales.length], scales),
+    )
     if (accumulator.float) {
-      const scale = this.context.constant(
-        scaleName,
-        makeTensor(scaleName, DataType.FLOAT, [scales.length], scales),
-      )
       nodes.push(this.plain('Mul', `${node.name}.scale`, [node.inputs[0]!, scale], result))
     } else {
-      const scale = this.context.constant(
-        scaleName,
-        makeTensor(scaleName, DataType.FLOAT, [scales.length], scales),
-      )
       const dequant = this.custom(node, 'AscendDequant', [node.inputs[0]!, scale], {
         axis: accumulator.channelAxis,
       })
@@ -201,55 +144,37 @@ export class DeployLowering {
     return nodes
   }
 
-  private plain(
-    opType: string,
-    name: string,
-    inputs: string[],
-    output: string,
-    attributes: Parameters<typeof makeNode>[0]['attributes'] = {},
-  ): Node {
-    return makeNode({ opType, name, inputs, outputs: [output], attributes })
-  }
-
-  private zeroPointName(zeroPoint: number): string {
-    const known = this.zeroPointNames.get(zeroPoint)
-    if (known) return known
-    const name = this.context.fresh(`aqw.zero_point.${zeroPoint}`)
-    this.context.constant(name, makeTensor(name, DataType.UINT8, [], [zeroPoint]))
-    this.zeroPointNames.set(zeroPoint, name)
-    return name
-  }
-
-  private weight(node: Node): Tensor {
-    const weight = this.context.graph.initializers.get(node.inputs[1]!)
-    if (weight?.dataType === DataType.INT8) return weight
-    throw this.refuse(node, 'its weight is not an INT8 constant', 'an INT8 weight')
-  }
-
+  /**
+   * float32 convolution of whole numbers is exact while no partial sum can reach 2^24, in any order, and ONNX Runtime
+   * computes it several times faster than ConvInteger. Larger layers use ConvInteger.
+   */
   private conv(node: Node, zeroPoint: number): Node[] {
-    this.weight(node)
+    const weight = this.weight(node)
     const output = node.outputs[0]!
     const accumulator = node.inputs[2] ? this.context.fresh(`${output}.accumulator`) : output
-    const integer: Node = {
-      ...node,
-      opType: 'ConvInteger',
-      inputs: [node.inputs[0]!, node.inputs[1]!, this.zeroPointName(zeroPoint)],
-      outputs: [accumulator],
-    }
     this.accumulators.set(output, { channelAxis: 1, float: false })
-    return node.inputs[2] ? [integer, this.channelBias(node, accumulator)] : [integer]
+    const reach = Math.max(zeroPoint, MAX_UINT8 - zeroPoint)
+    const nodes: Node[] =
+      reach * largestWeightSum(weight, 0) < EXACT_FLOAT_INTEGER
+        ? this.floatConv(node, zeroPoint, accumulator)
+        : [
+            {
+              ...node,
+              opType: 'ConvInteger',
+              inputs: [node.inputs[0]!, node.inputs[1]!, this.zeroPointName(zeroPoint)],
+              outputs: [accumulator],
+            },
+          ]
+    return node.inputs[2] ? [...nodes, this.channelBias(node, accumulator)] : nodes
   }
 
-  /** Adds the int32 bias along axis 1. */
-  private channelBias(node: Node, accumulator: string): Node {
-    const bias = this.context.graph.initializers.get(node.inputs[2]!)
-    if (bias?.dataType !== DataType.INT32)
-      throw this.refuse(node, 'its bias is not an INT32 constant', 'an INT32 bias')
-    const rank = this.context.dims(node.outputs[0]!)?.length ?? 4
-    const shape = [elementCount(bias.dims), ...Array.from({ length: rank - 2 }, () => 1)]
-    const name = `${bias.name}.per_channel`
-    const shaped = this.context.constant(name, { ...bias, name, dims: shape })
-    return this.plain('Add', `${node.name}.bias`, [accumulator, shaped], node.outputs[0]!)
+  private floatConv(node: Node, zeroPoint: number, accumulator: string): Node[] {
+    const { nodes, value } = this.centred(node, zeroPoint)
+    const weight = this.floatWeight(node)
+    const sum = this.context.fresh(`${node.outputs[0]!}.sum`)
+    const conv: Node = { ...node, inputs: [value, weight.value], outputs: [sum] }
+    const cast = this.plain('Cast', `${node.name}.cast`, [sum], accumulator, { to: DataType.INT32 })
+    return [...nodes, ...weight.nodes, conv, cast]
   }
 
   private product(node: Node, zeroPoint: number, output: string): Node[] {
@@ -276,38 +201,15 @@ export class DeployLowering {
     return [...nodes, this.plain('Add', `${node.name}.bias`, [accumulator, node.inputs[2]], output)]
   }
 
-  /** float32 values of (quantized - zero point). */
-  private centred(node: Node, zeroPoint: number): { nodes: Node[]; value: string } {
-    const wide = this.context.fresh(`${node.inputs[0]!}.float`)
-    const value = this.context.fresh(`${node.inputs[0]!}.centred`)
-    const zero = this.context.fresh(`${node.name}.zero`)
-    this.context.constant(zero, makeTensor(zero, DataType.FLOAT, [], [zeroPoint]))
-    const nodes = [
-      this.plain('Cast', `${node.name}.widen`, [node.inputs[0]!], wide, { to: DataType.FLOAT }),
-      this.plain('Sub', `${node.name}.centre`, [wide, zero], value),
-    ]
-    return { nodes, value }
-  }
-
   /**
    * ONNX has no integer ConvTranspose: a float32 one on whole numbers is exact while every partial sum stays below
-   * 2^24. With more terms the input is split into x = 16 * high + low, whose two results are added as int32.
+   * 2^24. Larger layers split the input into x = 16 * high + low, whose two results are added as int32.
    */
   private convTranspose(node: Node, zeroPoint: number): Node[] {
-    const weight = this.weight(node)
-    const [inputs = 1, , ...kernel] = weight.dims
-    const strides = intsAttribute(
-      node,
-      'strides',
-      kernel.map(() => 1),
-    )
-    const group = intAttribute(node, 'group', 1)
-    const taps = kernel.reduce((total, size, axis) => total * Math.ceil(size / (strides[axis] ?? 1)), 1)
-    const terms = (inputs / group) * taps
+    const weightSum = largestWeightSum(this.weight(node), 1)
     const { nodes, value } = this.centred(node, zeroPoint)
-    const name = `${weight.name}.float`
-    const values = makeTensor(name, DataType.FLOAT, weight.dims, tensorToFloat32(weight))
-    const floatWeight = this.context.constant(name, values)
+    const weight = this.floatWeight(node)
+    nodes.push(...weight.nodes)
     const output = node.outputs[0]!
     const target = node.inputs[2] ? this.context.fresh(`${output}.accumulator`) : output
     const transpose = (input: string, part: string): { nodes: Node[]; value: string } => {
@@ -316,7 +218,7 @@ export class DeployLowering {
       const float32: Node = {
         ...node,
         name: `${node.name}.${part}`,
-        inputs: [input, floatWeight],
+        inputs: [input, weight.value],
         outputs: [float],
       }
       const to = { to: DataType.INT32 }
@@ -325,16 +227,16 @@ export class DeployLowering {
         value: integer,
       }
     }
-    if (terms * MAX_ACTIVATION * MAX_WEIGHT < EXACT_FLOAT_INTEGER) {
+    if (Math.max(zeroPoint, MAX_UINT8 - zeroPoint) * weightSum < EXACT_FLOAT_INTEGER) {
       const whole = transpose(value, 'sum')
       whole.nodes.at(-1)!.outputs[0] = target
       nodes.push(...whole.nodes)
     } else {
-      if (terms * 16 * MAX_WEIGHT >= EXACT_FLOAT_INTEGER) {
+      if (HALF_BYTE * weightSum >= EXACT_FLOAT_INTEGER) {
         throw this.refuse(
           node,
-          `it sums ${terms} products, too many to be exact`,
-          'at most 8191 products per output',
+          'its sums are too large to be computed exactly',
+          'a layer with fewer input channels',
         )
       }
       nodes.push(...this.splitTranspose(node, value, target, transpose))
@@ -367,11 +269,6 @@ export class DeployLowering {
       this.plain('Mul', `${node.name}.weight_high`, [highResult.value, sixteenInt], weighted),
       this.plain('Add', `${node.name}.join`, [weighted, lowResult.value], target),
     ]
-  }
-
-  private scalar(base: string, type: DataType, value: number): string {
-    const name = this.context.fresh(base)
-    return this.context.constant(name, makeTensor(name, type, [], [value]))
   }
 
   /** AMCT quantizes average pooling with weight scale 1: mean of (q - offset), then the activation's scale. */

@@ -19,7 +19,8 @@ import {
   tensorToFloat32,
 } from '../onnx/index.ts'
 import type { Attribute, Graph, Model, Node, Tensor } from '../onnx/index.ts'
-import { DeployLowering, PAYLOAD_DOMAIN } from './lower-deploy.ts'
+import { PAYLOAD_DOMAIN } from './integer-nodes.ts'
+import { DeployLowering } from './lower-deploy.ts'
 import { planRounding } from './rounding.ts'
 import type { RoundingPlan } from './rounding.ts'
 import { WeightStore, saturatedFloat16Bits } from './weights.ts'

@@ -1,10 +1,11 @@
 // The ONNX model inside a simulated .om, as a quantizer wants it: without rounding, with the source's names.
 import { AppError } from '../../contract/errors/index.ts'
-import { DataType, makeTensor, openModel, removeUnusedInitializers, tensorToFloat32 } from '../onnx/index.ts'
+import { DataType, makeTensor, openModel, removeUnusedInitializers, tensorBytes } from '../onnx/index.ts'
 import type { Attribute, Graph, Model, Node } from '../onnx/index.ts'
 import { inspectOm, payloadRegion } from './inspect.ts'
-import { PAYLOAD_DOMAIN } from './lower-deploy.ts'
+import { PAYLOAD_DOMAIN } from './integer-nodes.ts'
 import { ROUND_PREFIX, WIDEN_PREFIX } from './lower.ts'
+import { fromHalf } from './weights.ts'
 
 /** Renames every use of values in a graph and its subgraphs. */
 function renameValues(graph: Graph, names: ReadonlyMap<string, string>): void {
@@ -31,7 +32,7 @@ function restoreWeights(graph: Graph): void {
     if (!tensor) return true
     graph.initializers.delete(tensor.name)
     const name = node.outputs[0]!
-    graph.initializers.set(name, makeTensor(name, DataType.FLOAT, tensor.dims, tensorToFloat32(tensor)))
+    graph.initializers.set(name, makeTensor(name, DataType.FLOAT, tensor.dims, fromHalf(tensorBytes(tensor))))
     return false
   })
 }

@@ -3,7 +3,9 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
-import { inspectOm, readOmManifest, recoverOnnx } from '../../../engine/compile/index.ts'
+import { compileModel, inspectOm, readOmManifest, recoverOnnx } from '../../../engine/compile/index.ts'
+import type { Progress } from '../../../contract/work.ts'
+import type { Node } from '../../../engine/onnx/index.ts'
 import { DataType, makeNode, makeTensor, openModel, saveModel } from '../../../engine/onnx/index.ts'
 import { compile, f16, floats, folder, makeModel, runOm } from './kit.ts'
 
@@ -270,6 +272,101 @@ describe('sample models', () => {
     const reference = await runOnnx(lm, { input_ids: new OrtTensor('int64', tokens, [1, 128]) })
     const { logits } = await runOm(om, { input_ids: tokens })
     expect(sqnr(reference.logits!, logits!.data)).toBeGreaterThan(45)
+  })
+})
+
+/** Fields of a protobuf message: number -> values (varints as numbers, else bytes). */
+function decode(bytes: Buffer): Map<number, (number | Buffer)[]> {
+  const fields = new Map<number, (number | Buffer)[]>()
+  let at = 0
+  const varint = (): number => {
+    let value = 0
+    for (let scale = 1; ; scale *= 128) {
+      const byte = bytes[at++]!
+      value += (byte & 127) * scale
+      if (byte < 128) return value
+    }
+  }
+  while (at < bytes.length) {
+    const key = varint()
+    const length = (key & 7) === 2 ? varint() : 0
+    const value = (key & 7) === 2 ? bytes.subarray(at, (at += length)) : varint()
+    fields.set(key >> 3, [...(fields.get(key >> 3) ?? []), value])
+  }
+  return fields
+}
+
+describe('the file', () => {
+  const product = () =>
+    makeModel(
+      [{ name: 'x', dims: [2, 8] }],
+      [{ name: 'y', dims: [2, 8] }],
+      [makeNode({ opType: 'MatMul', name: 'mm', inputs: ['x', 'w'], outputs: ['y'] })],
+      [makeTensor('w', DataType.FLOAT, [8, 8], floats(64, 40))],
+    )
+
+  it('has Const operators that point at the bytes of their weight', async () => {
+    const { path: om } = await compile(product())
+    const bytes = fs.readFileSync(om)
+    // Header 256, table 8 + 5 * 24; each entry: type at 0, offset at 8, size at 16.
+    const data = 256 + 8 + 5 * 24
+    const entry = (type: number): Buffer => {
+      for (let at = 264; ; at += 24) {
+        if (bytes.readUInt32LE(at) !== type) continue
+        const start = data + Number(bytes.readBigUInt64LE(at + 8))
+        return bytes.subarray(start, start + Number(bytes.readBigUInt64LE(at + 16)))
+      }
+    }
+    const [graph] = decode(entry(0)).get(7) as Buffer[]
+    const ops = (decode(graph!).get(6) as Buffer[]).map(decode)
+    const constant = ops.find((op) => String(op.get(2)![0]) === 'Const')!
+    const desc = decode(constant.get(34)![0] as Buffer)
+    const [offset, length] = [desc.get(18)![0] as number, desc.get(11)![0] as number]
+    expect(length).toBe(128)
+    const stored = entry(1).subarray(offset, offset + length)
+    const halves = Array.from({ length: 64 }, (_, i) => {
+      const bits = stored.readUInt16LE(2 * i)
+      const [exponent, mantissa] = [(bits >> 10) & 31, bits & 1023]
+      const magnitude = exponent === 0 ? mantissa * 2 ** -24 : (1 + mantissa / 1024) * 2 ** (exponent - 15)
+      return bits & 0x8000 ? -magnitude : magnitude
+    })
+    expect(halves).toEqual(Array.from(floats(64, 40), f16))
+  })
+
+  it('is not there after a cancel or an error', async () => {
+    const source = (await compile(product())).source
+    const outputPath = path.join(folder, 'never.om')
+    const request = { modelPath: source, soc: 'Ascend310P3', precision: 'fp16' as const, outputPath }
+    const controller = new AbortController()
+    const onProgress = ({ item }: Progress) => item === 'write' && controller.abort()
+    await expect(compileModel(request, { signal: controller.signal, onProgress })).rejects.toMatchObject({
+      code: 'E_CANCELLED',
+    })
+    await expect(compileModel({ ...request, soc: 'Ascend310P4' })).rejects.toMatchObject({
+      code: 'E_SOC_UNKNOWN',
+    })
+    await expect(compileModel({ ...request, precision: 'int8' })).rejects.toMatchObject({
+      code: 'E_COMPILE_PRECISION',
+    })
+    expect(fs.readdirSync(folder).filter((name) => name.includes('never'))).toEqual([])
+  })
+
+  it('refuses operators of other domains and QDQ models by the name of the node', async () => {
+    const model = (node: Node) =>
+      makeModel([{ name: 'x', dims: [4] }], [{ name: 'y', dims: [4] }], [node], [])
+    const foreign = makeNode({
+      opType: 'Gelu',
+      domain: 'com.microsoft',
+      name: 'f',
+      inputs: ['x'],
+      outputs: ['y'],
+    })
+    await expect(compile(model(foreign))).rejects.toThrow('"f"')
+    const scale = makeTensor('s', DataType.FLOAT, [], [1])
+    const qdq = model(makeNode({ opType: 'QuantizeLinear', name: 'q', inputs: ['x', 's'], outputs: ['y'] }))
+    qdq.graph.initializers.set('s', scale)
+    qdq.graph.outputs[0]!.elementType = DataType.UINT8
+    await expect(compile(qdq)).rejects.toMatchObject({ code: 'E_COMPILE_QDQ' })
   })
 })
 
