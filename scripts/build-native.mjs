@@ -31,6 +31,16 @@ const COMPILE_FLAGS = [
   '-DASCENDSIM_BUILD',
 ]
 
+const LINK_FLAGS = [
+  `-Wl,--version-script=${path.join(SIMULATOR, 'exports.map')}`,
+  `-Wl,-soname,${LIBRARY}`,
+  '-Wl,-z,defs',
+  // Stream threads may still run when a program unloads the library.
+  '-Wl,-z,nodelete',
+  '-ldl',
+  '-lpthread',
+]
+
 /** The first compiler that runs, or null. */
 export function findCompiler(env = process.env) {
   const candidates = env.CXX ? [env.CXX] : ['g++', 'clang++', 'c++']
@@ -54,7 +64,7 @@ export function librarySources() {
 /** Hash over everything that decides the outcome: compiler, flags, and every file of the simulator's source. */
 function fingerprint(compiler) {
   const hash = createHash('sha256')
-  hash.update(JSON.stringify([compiler, COMPILE_FLAGS, ALIASES, process.arch]))
+  hash.update(JSON.stringify([compiler, COMPILE_FLAGS, LINK_FLAGS, ALIASES, process.arch]))
   for (const folder of ['src', 'include/acl', '.']) {
     const absolute = path.join(SIMULATOR, folder)
     for (const name of fs.readdirSync(absolute).sort()) {
@@ -103,9 +113,10 @@ export async function compileAll(compiler, sources, outputFolder, flags) {
 
 function writeAliases(folder) {
   for (const alias of ALIASES) {
-    const target = path.join(folder, alias)
-    fs.rmSync(target, { force: true })
-    fs.symlinkSync(LIBRARY, target)
+    // Another build may run at the same time: put a new link in place of the old one in one step.
+    const temporary = path.join(folder, `${alias}.${process.pid}`)
+    fs.symlinkSync(LIBRARY, temporary)
+    fs.renameSync(temporary, path.join(folder, alias))
   }
 }
 
@@ -149,17 +160,7 @@ export async function buildNative({ quiet = false } = {}) {
     if (failures.length > 0) return { status: 'failed', message: failures.join('\n') }
     const objects = sources.map((source) => objectOf(source, work))
     const linked = path.join(work, LIBRARY)
-    const link = await run(compiler.command, [
-      '-shared',
-      '-o',
-      linked,
-      ...objects,
-      `-Wl,--version-script=${path.join(SIMULATOR, 'exports.map')}`,
-      `-Wl,-soname,${LIBRARY}`,
-      '-Wl,-z,defs',
-      '-ldl',
-      '-lpthread',
-    ])
+    const link = await run(compiler.command, ['-shared', '-o', linked, ...objects, ...LINK_FLAGS])
     if (!link.ok) return { status: 'failed', message: link.stderr }
     fs.renameSync(linked, library)
     writeAliases(build)

@@ -128,9 +128,15 @@ aclError resetDevice(int32_t deviceId, bool force, const char *where) {
 int finalize(uint64_t *remaining, bool all, const char *where) {
   Runtime &state = runtime();
   const std::lock_guard<std::mutex> lock(state.mutex);
+  if (state.initCount == 0 && state.spareFinalizes > 0) {
+    --state.spareFinalizes;
+    if (remaining != nullptr) *remaining = 0;
+    return kSuccess;
+  }
   if (state.initCount == 0) {
     return fail(kRepeatFinalize, "EE1018", where, "aclFinalize is called without aclInit, or more than once.");
   }
+  state.spareFinalizes = all ? state.initCount - 1 : 0;
   state.initCount = all ? 0 : state.initCount - 1;
   if (remaining != nullptr) *remaining = state.initCount;
   if (state.initCount == 0) {
@@ -173,6 +179,7 @@ aclError aclInit(const char *configPath) {
   }
   state.refreshSettings();
   state.initCount = 1;
+  state.spareFinalizes = 0;
   setProcessMessages(jsonString(config, "err_msg_mode") == "1");
   return kSuccess;
 }
@@ -306,6 +313,10 @@ aclError aclrtQueryDeviceStatus(int32_t deviceId, aclrtDeviceStatus *deviceStatu
 
 aclError aclrtGetDeviceUtilizationRate(int32_t deviceId, aclrtUtilizationInfo *utilizationInfo) {
   ACL_REQUIRE(utilizationInfo);
+  if (utilizationInfo->utilizationExtend != nullptr) {
+    return ACL_FAIL(kInvalidParam, "EH0001", "Value %p for utilizationExtend is invalid. Expected value: null.",
+                    utilizationInfo->utilizationExtend);
+  }
   int status = kSuccess;
   Device *const device = requireDevice(deviceId, __func__, status);
   if (device == nullptr) return status;

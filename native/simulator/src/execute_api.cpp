@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <new>
 
 #include "dataset.h"
 #include "model.h"
@@ -205,7 +206,12 @@ std::string checkGearSizes(const Model &model, const Execution &execution, int g
 
 std::string runModel(Model &model, const Execution &execution, int gear) {
   const std::string problem = checkGearSizes(model, execution, gear);
-  return problem.empty() ? model.run(execution, gear) : problem;
+  if (!problem.empty()) return problem;
+  try {
+    return model.run(execution, gear);
+  } catch (const std::bad_alloc &) {
+    return "the host ran out of memory";
+  }
 }
 
 int executeNow(uint32_t modelId, const aclmdlDataset *input, aclmdlDataset *output, const char *where) {

@@ -58,6 +58,10 @@ struct Values {
 }  // namespace
 
 std::unique_ptr<Executor> Executor::create(Bytes payload, const OmInfo &info, int threads, std::string &error) {
+  if (usesExternalData(payload)) {
+    error = "its payload is damaged, or refers to other files";
+    return nullptr;
+  }
   std::unique_ptr<Executor> executor(new Executor);
   error = executor->open(payload, threads);
   if (error.empty()) error = executor->bind(info);

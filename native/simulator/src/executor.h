@@ -23,6 +23,12 @@ struct TensorData {
   std::vector<int64_t> dims;
 };
 
+/**
+ * Whether an ONNX file (or a subgraph in it) keeps weights in other files. Such a payload is refused: it could make the
+ * runtime read any file of the machine. Damaged or too deeply nested files count as such, too.
+ */
+bool usesExternalData(Bytes onnx);
+
 class Executor {
  public:
   /** Null with `error` set when ONNX Runtime refuses the payload or it does not fit the descriptors of the file. */

@@ -40,9 +40,12 @@ class Stream : public std::enable_shared_from_this<Stream> {
   Stream(const Stream &) = delete;
   Stream &operator=(const Stream &) = delete;
 
-  /** Appends a task; its return value other than 0 is reported by the next synchronize(). */
+  /**
+   * Appends a task; its return value other than 0 is reported by the next synchronisation. `cancel` is called instead
+   * when the task is discarded, so that nobody waits for it for ever.
+   */
   using Task = std::function<int(Stream &, const TaskInfo &)>;
-  void enqueue(Task task);
+  void enqueue(Task task, std::function<void()> cancel = nullptr);
 
   /** Waits for all tasks (timeoutMs < 0: for ever). False on timeout. */
   bool drain(int32_t timeoutMs);
@@ -76,8 +79,10 @@ class Stream : public std::enable_shared_from_this<Stream> {
   struct Entry {
     Task task;
     TaskInfo info;
+    std::function<void()> cancel;
   };
   void work();
+  static void discard(std::deque<Entry> &entries);
 
   std::mutex mutex_;
   std::condition_variable wake_;
@@ -189,7 +194,7 @@ class Runtime {
   std::vector<std::unique_ptr<Device>> devices;
   std::mutex mutex;  // life of devices and contexts, initialisation count
   uint64_t initCount = 0;
-  std::string initConfig;
+  uint64_t spareFinalizes = 0;  // aclFinalize calls still accepted: one per aclInit, on product lines that count them
   HandleTable<Context> contexts{HandleKind::Context};
   HandleTable<Stream> streams{HandleKind::Stream};
   HandleTable<Event> events{HandleKind::Event};

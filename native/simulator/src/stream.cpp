@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <system_error>
 
 namespace ascendsim {
 
@@ -16,13 +17,31 @@ Stream::~Stream() {
   worker_.detach();
 }
 
-void Stream::enqueue(Task task) {
+void Stream::enqueue(Task task, std::function<void()> cancel) {
   const TaskInfo info{device.clock.observed(), wallNs(), runtime().taskCount.fetch_add(1)};
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (stopping_.load()) return;
-  queue_.push_back({std::move(task), info});
-  if (!worker_.joinable()) worker_ = std::thread([self = shared_from_this()] { self->work(); });
-  wake_.notify_one();
+  std::deque<Entry> refused;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    queue_.push_back({std::move(task), info, std::move(cancel)});
+    try {
+      if (!stopping_.load() && !worker_.joinable()) {
+        worker_ = std::thread([self = shared_from_this()] { self->work(); });
+      }
+    } catch (const std::system_error &) {
+      error_ = kRtNoStreamResource;
+      errorMessage_ = formatError(error_, "EE1023", "enqueue", "The host has no thread left for the stream.");
+    }
+    if (stopping_.load() || !worker_.joinable()) refused.swap(queue_);
+    wake_.notify_one();
+  }
+  discard(refused);
+}
+
+void Stream::discard(std::deque<Entry> &entries) {
+  for (Entry &entry : entries) {
+    if (entry.cancel) entry.cancel();
+  }
+  entries.clear();
 }
 
 void Stream::work() {
@@ -70,9 +89,12 @@ bool Stream::idle() {
 
 void Stream::abort() {
   std::deque<Entry> dropped;
-  const std::lock_guard<std::mutex> lock(mutex_);
-  dropped.swap(queue_);
-  if (!busy_) done_.notify_all();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    dropped.swap(queue_);
+    if (!busy_) done_.notify_all();
+  }
+  discard(dropped);
 }
 
 void Stream::stop() {
@@ -85,6 +107,7 @@ void Stream::stop() {
     wake_.notify_all();
     if (worker_.joinable() && worker_.get_id() != std::this_thread::get_id()) worker.swap(worker_);
   }
+  discard(dropped);
   if (worker.joinable()) worker.join();
 }
 

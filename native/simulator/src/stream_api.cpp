@@ -262,14 +262,18 @@ aclError aclrtRecordEvent(aclrtEvent event, aclrtStream stream) {
     const std::lock_guard<std::mutex> lock(found->mutex);
     number = ++found->recordCount;
   }
-  queue->enqueue([found, number](Stream &self, const TaskInfo &info) {
-    const uint64_t time = self.timeAt(info);
+  const auto reach = [found, number](uint64_t time) {
     const std::lock_guard<std::mutex> lock(found->mutex);
     found->completedCount = std::max(found->completedCount, number);
-    found->timeNs = time;
+    found->timeNs = std::max(found->timeNs, time);
     found->changed.notify_all();
-    return static_cast<int>(kSuccess);
-  });
+  };
+  queue->enqueue(
+      [reach](Stream &self, const TaskInfo &info) {
+        reach(self.timeAt(info));
+        return static_cast<int>(kSuccess);
+      },
+      [reach, queue] { reach(queue->timeNs()); });
   return kSuccess;
 }
 
@@ -307,17 +311,22 @@ aclError aclrtStreamWaitEvent(aclrtStream stream, aclrtEvent event) {
     // Not recorded yet: the stream waits for the first record to come.
     wanted = found->recorded() ? found->recordCount : found->recordCount + 1;
   }
-  queue->enqueue([found, wanted](Stream &self, const TaskInfo &) {
-    std::unique_lock<std::mutex> lock(found->mutex);
-    while (found->completedCount < wanted && !self.stopping()) {
-      found->changed.wait_for(lock, std::chrono::milliseconds(20));
-    }
-    --found->pendingWaits;
-    const uint64_t time = found->timeNs;
-    lock.unlock();
-    self.advanceTo(time);
-    return static_cast<int>(kSuccess);
-  });
+  queue->enqueue(
+      [found, wanted](Stream &self, const TaskInfo &) {
+        std::unique_lock<std::mutex> lock(found->mutex);
+        while (found->completedCount < wanted && !self.stopping()) {
+          found->changed.wait_for(lock, std::chrono::milliseconds(20));
+        }
+        --found->pendingWaits;
+        const uint64_t time = found->timeNs;
+        lock.unlock();
+        self.advanceTo(time);
+        return static_cast<int>(kSuccess);
+      },
+      [found] {
+        const std::lock_guard<std::mutex> lock(found->mutex);
+        --found->pendingWaits;
+      });
   return kSuccess;
 }
 

@@ -72,6 +72,15 @@ class Onnx {
     graph_.message(5, tensor);
     return *this;
   }
+  Onnx &externalInitializer(const std::string &name, int type, const std::vector<int64_t> &dims,
+                            const std::string &file) {
+    Message tensor;
+    for (const int64_t dim : dims) tensor.varint(1, static_cast<uint64_t>(dim));
+    tensor.varint(2, static_cast<uint64_t>(type)).text(8, name);
+    tensor.message(13, Message().text(1, "location").text(2, file)).varint(14, 1);
+    graph_.message(5, tensor);
+    return *this;
+  }
   Onnx &node(const std::string &type, const std::vector<std::string> &inputs, const std::string &output,
              const std::vector<Attribute> &attributes = {}, const std::string &domain = "") {
     Message node;

@@ -84,6 +84,13 @@ TEST(payload_must_fit_the_description) {
   build::Om om = build::addModel();
   om.payload = "this is no ONNX file";
   EXPECT_FAILURE(loadBytes(om.bytes()), 500002, "E10001");
+  om.payload = build::Onnx()
+                   .input("x", build::kOnnxFloat, {1, 4})
+                   .output("y", build::kOnnxFloat, {1, 4})
+                   .externalInitializer("b", build::kOnnxFloat, {4}, "/etc/passwd")
+                   .node("Add", {"x", "b"}, "y")
+                   .bytes();
+  EXPECT_FAILURE(loadBytes(om.bytes()), 500002, "refers to other files");
   om.payload = "";
   EXPECT_FAILURE(loadBytes(om.bytes()), 500002, "no payload");
   om = build::addModel();

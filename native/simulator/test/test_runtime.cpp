@@ -19,8 +19,12 @@ TEST(init_and_finalize_follow_the_documented_codes) {
   CHECK_EQ(left, uint64_t{1});
   CHECK_EQ(aclFinalize(), ACL_SUCCESS);
   EXPECT_FAILURE(aclFinalize(), 100037, "aclFinalize");
+  // Programs that finalize once for all, and those that finalize as often as they initialise.
   CHECK_EQ(aclInit(nullptr), ACL_SUCCESS);
+  EXPECT_FAILURE(aclInit(nullptr), 100002, "called before");
   CHECK_EQ(aclFinalize(), ACL_SUCCESS);
+  CHECK_EQ(aclFinalize(), ACL_SUCCESS);
+  EXPECT_FAILURE(aclFinalize(), 100037, "aclFinalize");
 }
 
 TEST(init_reads_a_json_file) {

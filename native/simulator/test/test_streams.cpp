@@ -194,6 +194,24 @@ TEST(waiting_for_an_event_that_never_comes_can_be_given_up) {
   EXPECT_FAILURE(aclrtDestroyStream(stream), 107017, "destroyed");
 }
 
+TEST(aborted_stream_leaves_nobody_waiting) {
+  Session session;
+  Stream stream;
+  Event event;
+  gateOpen.store(false);
+  CHECK_EQ(aclrtLaunchHostFunc(stream.handle, waitForGate, nullptr), ACL_SUCCESS);
+  CHECK_EQ(aclrtRecordEvent(event.handle, stream.handle), ACL_SUCCESS);
+  Event never;
+  CHECK_EQ(aclrtStreamWaitEvent(stream.handle, never.handle), ACL_SUCCESS);
+  CHECK_EQ(aclrtStreamAbort(stream.handle), ACL_SUCCESS);
+  CHECK_EQ(aclrtSynchronizeEvent(event.handle), ACL_SUCCESS);
+  aclrtEventWaitStatus waiting = ACL_EVENT_WAIT_STATUS_NOT_READY;
+  CHECK_EQ(aclrtQueryEventWaitStatus(never.handle, &waiting), ACL_SUCCESS);
+  CHECK_EQ(static_cast<int>(waiting), 0);
+  gateOpen.store(true);
+  CHECK_EQ(aclrtSynchronizeStream(stream.handle), ACL_SUCCESS);
+}
+
 TEST(streams_belong_to_their_context) {
   Session session;
   aclrtContext own = nullptr;
