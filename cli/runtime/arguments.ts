@@ -48,7 +48,8 @@ export function parseInputShapes(name: string, text: string): Record<string, num
 /** An existing file. @throws E_FILE_NOT_FOUND, E_FILE_READ */
 export function existingFile(file: string): string {
   if (!existsSync(file)) throw new AppError('E_FILE_NOT_FOUND', { path: file, base: process.cwd() })
-  if (!statSync(file).isFile()) throw new AppError('E_FILE_READ', { path: file, reason: 'it is not a file' })
+  if (statSync(file).isDirectory())
+    throw new AppError('E_FILE_READ', { path: file, reason: 'it is a folder' })
   return file
 }
 

@@ -50,7 +50,7 @@ export class ProgressLine {
     }
     if (now - this.#drawn < REDRAW_MS && progress.done < progress.total) return
     this.#drawn = now
-    const text = progressText(progress, (now - this.#began) / 1000, this.#stream.columns ?? 80)
+    const text = progressText(progress, (now - this.#began) / 1000, this.#stream.columns || 80)
     this.#stream.write(`\r\u001b[K${text}`)
     this.#visible = true
   }

@@ -75,7 +75,9 @@ export function sectionTitle(section: ComparisonSection, comparison: Comparison)
   const band = comparison.cost_model
   if (section.label !== 'simulated' || !band)
     return `${section.device.name} (${section.label}, ${section.device.clock})`
-  return `${section.device.name} (simulated, latency model ${band.status}: a real device is expected within x/÷ ${band.factor})`
+  const distance =
+    band.status === 'fitted' ? `within x/÷ ${band.factor}` : `x/÷ ${band.factor} or further away`
+  return `${section.device.name} (simulated, latency model ${band.status}: a real device is expected ${distance})`
 }
 
 /** One sentence per candidate: faster or slower, smaller or larger, how close. */

@@ -128,6 +128,57 @@ describe('drop-in commands', () => {
     expect(outcome.stdout).toMatch(/simulated device +\S+libascendcl/)
   })
 
+  it.each([
+    [
+      'a syntax error',
+      CONFIG.replace('"quant_mode":', '"quant_mode"'),
+      'E_JSON_SYNTAX',
+      /amct_config\.json:4:\d+/,
+    ],
+    [
+      'an unknown key',
+      CONFIG.replace('"quant_mode"', '"qaunt_mode"'),
+      'E_JSON_UNKNOWN_KEY',
+      /"qaunt_mode"[\s\S]*quant_mode/,
+    ],
+    ['no such model', CONFIG.replace('unet_fp16.om', 'none.om'), 'E_FILE_NOT_FOUND', /none\.om/],
+    [
+      'an unwritable output',
+      CONFIG.replace('./unet_int8_amct.om', './missing/out.om'),
+      'E_FILE_WRITE',
+      /missing/,
+    ],
+    ['too few bins', CONFIG.replace('200', '201'), 'E_CALIBRATION_COUNT', /200[\s\S]*201/],
+    [
+      'a folder without bins',
+      CONFIG.replace('calib_data_bins', 'nowhere'),
+      'E_CALIBRATION_FOLDER',
+      /nowhere/,
+    ],
+  ])('amct_tool refuses a configuration with %s and writes nothing', async (_, text, code, message) => {
+    writeFileSync(folder.file('bad.json'), text)
+    const before = folder.list()
+    const outcome = await shell('amct_tool --config=bad.json')
+    expect(outcome.code).toBe(1)
+    expect(outcome.stderr).toContain(`[${code}]`)
+    expect(outcome.stderr).toMatch(message)
+    expect(folder.list()).toEqual(before)
+  })
+
+  it('benchmark_tool refuses an unwritable report and a missing or damaged model', async () => {
+    writeFileSync(folder.file('cut.om'), readFileSync(folder.file('unet_fp16.om')).subarray(0, 3000))
+    for (const [args, code] of [
+      ['--model_path=unet_fp16.om --output_json=missing/report.json', 'E_FILE_WRITE'],
+      ['--model_path=none.om', 'E_FILE_NOT_FOUND'],
+      ['--model_path=cut.om', 'E_OM_INVALID'],
+    ] as const) {
+      const outcome = await shell(`benchmark_tool ${args}`)
+      expect(outcome.stderr).toContain(`[${code}]`)
+      expect(outcome.code).toBe(1)
+    }
+    rmSync(folder.file('cut.om'))
+  })
+
   it('amct_tool leaves nothing behind when the configuration names an unknown layer', async () => {
     using other = new Folder()
     writeFileSync(
