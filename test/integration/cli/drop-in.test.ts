@@ -133,7 +133,7 @@ describe('drop-in commands', () => {
       'a syntax error',
       CONFIG.replace('"quant_mode":', '"quant_mode"'),
       'E_JSON_SYNTAX',
-      /amct_config\.json:4:\d+/,
+      /bad\.json:4:39/,
     ],
     [
       'an unknown key',
