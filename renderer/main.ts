@@ -20,5 +20,14 @@ const notices = useNotices()
 app.config.errorHandler = (thrown) => notices.fail(thrown)
 window.addEventListener('unhandledrejection', (event) => notices.fail(event.reason))
 
+// A page whose files were replaced by a newer build is loaded anew, once.
+window.addEventListener('vite:preloadError', (event) => {
+  if (sessionStorage.getItem('aqw.reloaded')) return
+  sessionStorage.setItem('aqw.reloaded', '1')
+  event.preventDefault()
+  location.reload()
+})
+router.afterEach(() => sessionStorage.removeItem('aqw.reloaded'))
+
 useSession().start()
 app.mount('#app')

@@ -25,7 +25,7 @@ export const quantize = section(
     activation: {
       label: 'Activation ranges',
       min_max: 'min-max, asymmetric',
-      max_abs: 'max |x|, symmetric',
+      max_abs: 'largest magnitude, symmetric',
       hint: 'How the range of each activation tensor is found from the calibration data.',
     },
     weight: {
@@ -79,6 +79,7 @@ export const quantize = section(
       gemm_scales_operands: 'Gemm scales its operands',
       bias_not_constant: 'bias is not a constant',
       bias_shape: 'bias has an unsupported shape',
+      conv3d_dilation: '3-D convolution with dilation: no INT8 kernel',
       no_input: 'no input to quantize',
     },
     problems: 'Problems',
@@ -164,6 +165,7 @@ export const quantize = section(
       gemm_scales_operands: 'Gemm 缩放了操作数',
       bias_not_constant: '偏置不是常量',
       bias_shape: '不支持的偏置形状',
+      conv3d_dilation: '带空洞的三维卷积：无 INT8 内核',
       no_input: '没有可量化的输入',
     },
     problems: '问题',

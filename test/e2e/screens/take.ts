@@ -1,6 +1,8 @@
 // Screenshots of every page in both sizes, themes and languages from the served product: artifacts/screens/*.png.
+// axe-core looks at every page as well; serious findings are printed and fail the run.
 // Run: npx node test/e2e/screens/take.ts [only=PAGE,...] [quick]    (after npm run build:renderer)
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import os from 'node:os'
 import path from 'node:path'
 import { chromium, type Page } from 'playwright-core'
@@ -72,11 +74,33 @@ function screens(workspace: PreparedWorkspace): Screen[] {
 }
 
 const folder = await mkdtemp(path.join(os.tmpdir(), 'aqw-screens-'))
+// A build that runs meanwhile must not pull the files away.
+const files = path.join(folder, 'window')
+await cp(path.join(root, 'out/renderer'), files, { recursive: true })
+const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+interface AxeFinding {
+  id: string
+  impact: string
+  nodes: { target: string[]; failureSummary: string }[]
+}
+
+/** Serious and critical findings of axe-core on the page as it is. */
+async function audit(page: Page): Promise<AxeFinding[]> {
+  await page.evaluate(axeSource)
+  const found = (await page.evaluate(
+    `axe.run(document, { resultTypes: ['violations'] }).then((result) => result.violations.map((violation) => ({
+      id: violation.id, impact: violation.impact,
+      nodes: violation.nodes.map((node) => ({ target: node.target.map(String), failureSummary: node.failureSummary })) })))`,
+  )) as AxeFinding[]
+  return found.filter((finding) => finding.impact === 'serious' || finding.impact === 'critical')
+}
+
 const server = await startServer({
   workspace: path.join(folder, 'workspace'),
   host: '127.0.0.1',
   port: 0,
-  files: path.join(root, 'out/renderer'),
+  files,
 })
 const client = connect(server.url)
 const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] })
@@ -108,6 +132,14 @@ try {
           await screen.act?.(page)
           const name = `${screen.name}-${theme}-${locale}-${size.width}.png`
           await page.screenshot({ path: path.join(output, name) })
+          for (const finding of await audit(page)) {
+            problems += 1
+            const [node] = finding.nodes
+            console.error(
+              `${name}: ${finding.id} (${finding.impact}) x${finding.nodes.length}: ${node?.target.join(' ')}`,
+            )
+            console.error(`  ${node?.failureSummary.replaceAll('\n', ' ')}`)
+          }
         }
         await page.close()
       }
@@ -119,5 +151,5 @@ try {
   await server.close()
   await rm(folder, { recursive: true, force: true })
 }
-console.log(`screens in ${output}${problems ? `, ${problems} console errors` : ''}`)
+console.log(`screens in ${output}${problems ? `, ${problems} problems` : ''}`)
 process.exit(problems ? 1 : 0)
