@@ -1,12 +1,12 @@
 // A stand-in for the 'electron' module over playwright-core: runs main and preload unmodified in real Chromium where
 // Electron's own binary cannot be had. It proves our main/preload logic, not Electron's behaviour: IPC is JSON, the
-// preload shares the page's world, app:// is mapped to an intercepted https origin.
+// preload shares the page's world, app:// is mapped to an intercepted https origin. Nothing of it reaches the network.
 import { EventEmitter } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
+import { chromium, type BrowserContext, type Page, type Route } from 'playwright-core'
 
 /** Origin that stands for app://workbench; every request to it is answered by the app's protocol handler. */
 const MAPPED_ORIGIN = 'https://workbench.app.test'
@@ -21,18 +21,13 @@ const handlers = new Map<string, Handler>()
 const cdp = process.env['STAND_IN_CDP_PORT']
   ? [`--remote-debugging-port=${process.env['STAND_IN_CDP_PORT']}`]
   : []
-let browser: Promise<Browser> | null = null
-
-/** What the test drives: the last page, and every shell call the app made. */
-interface Driver {
-  pages: Page[]
-  shellCalls: { name: string; args: unknown[] }[]
-}
-export const driver: Driver = { pages: [], shellCalls: [] }
-;(globalThis as Record<string, unknown>)['__standIn'] = driver
+const userData =
+  process.env['STAND_IN_USER_DATA'] ?? mkdtempSync(path.join(os.tmpdir(), 'electron stand-in '))
+/** Path that the next file dialog answers with; null closes it without a choice. */
+let picked: string | null = process.env['STAND_IN_PICK'] ?? null
+let profile: Promise<BrowserContext> | null = null
 
 function record(name: string, ...args: unknown[]): void {
-  driver.shellCalls.push({ name, args })
   process.send?.({ shellCall: { name, args } })
 }
 
@@ -43,7 +38,7 @@ class App extends EventEmitter {
   isReady = (): boolean => true
   requestSingleInstanceLock = (): boolean => process.env['STAND_IN_SECOND_INSTANCE'] !== '1'
   getAppPath = (): string => process.cwd()
-  getPath = (name: string): string => path.join(process.env['STAND_IN_USER_DATA'] ?? os.tmpdir(), name)
+  getPath = (name: string): string => path.join(userData, name)
   getVersion = (): string => '0.0.0-stand-in'
   getLocale = (): string => 'en-US'
   setName = (name: string): void => void (this.name = name)
@@ -58,8 +53,8 @@ class App extends EventEmitter {
     this.emit('before-quit', event)
     if (prevented) return
     this.emit('will-quit', { preventDefault: () => {} })
-    void browser?.then((open) => open.close()).finally(() => process.exit(0))
-    if (!browser) process.exit(0)
+    void profile?.then((open) => open.close()).finally(() => process.exit(0))
+    if (!profile) process.exit(0)
   }
   exit = (code = 0): void => process.exit(code)
 }
@@ -75,9 +70,8 @@ export const ipcMain = new IpcMain()
 
 class WebContents extends EventEmitter {
   page: Page | null = null
-  openHandler: ((details: { url: string }) => unknown) | null = null
-  zoom = 1
-  setWindowOpenHandler(handler: (details: { url: string }) => unknown): void {
+  openHandler: ((details: { url: string }) => { action: 'allow' | 'deny' }) | null = null
+  setWindowOpenHandler(handler: (details: { url: string }) => { action: 'allow' | 'deny' }): void {
     this.openHandler = handler
   }
   send(channel: string, ...args: unknown[]): void {
@@ -92,6 +86,12 @@ class WebContents extends EventEmitter {
         [channel, args] as const,
       )
       .catch(() => undefined)
+  }
+  /** Asks the app's `will-navigate` listeners; false when one prevents it. */
+  mayLeave(url: string): boolean {
+    let allowed = true
+    this.emit('will-navigate', { url, preventDefault: () => void (allowed = false) }, url)
+    return allowed
   }
   getURL(): string {
     return fromMapped(this.page?.url() ?? '')
@@ -108,6 +108,42 @@ class WebContents extends EventEmitter {
   reload(): void {
     void this.page?.reload()
   }
+}
+
+/** The one browser profile; its requests are answered here, so that the rules of the app decide what is loaded. */
+function openProfile(width: number, height: number): Promise<BrowserContext> {
+  profile ??= chromium
+    .launchPersistentContext(path.join(userData, 'profile'), {
+      executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+      args: ['--no-sandbox', ...cdp],
+      viewport: { width, height },
+      locale: process.env['STAND_IN_LOCALE'] ?? 'en-US',
+      permissions: ['clipboard-read', 'clipboard-write'],
+    })
+    .then(async (context) => {
+      await context.route('**/*', answer)
+      return context
+    })
+  return profile
+}
+
+async function answer(route: Route): Promise<void> {
+  const request = route.request()
+  const window = BrowserWindow.windows.find((open) => open.webContents.page === request.frame().page())
+  if (!window) return route.abort()
+  const handler = handlers.get('app')
+  if (!request.url().startsWith(`${MAPPED_ORIGIN}/`) || !handler) {
+    if (request.isNavigationRequest()) {
+      record('will-navigate', request.url(), window.webContents.mayLeave(request.url()))
+    }
+    return route.abort('aborted')
+  }
+  const response = await handler({ url: fromMapped(request.url()), method: request.method() })
+  await route.fulfill({
+    status: response.status,
+    headers: Object.fromEntries(response.headers),
+    body: Buffer.from(await response.arrayBuffer()),
+  })
 }
 
 interface WindowOptions {
@@ -128,6 +164,15 @@ function pageRuntime(preloadSource: string): string {
     globalThis.__standInReceive = (channel, args) => {
       for (const listener of listeners.get(channel) ?? []) listener({}, ...args)
     }
+    // Whether a new window may open is asked in the browser process; this one never opens any.
+    const open = (target) => (globalThis.__standInOpen(new URL(target, location.href).href), null)
+    globalThis.open = open
+    addEventListener('click', (event) => {
+      const link = event.target instanceof Element ? event.target.closest('a[target=_blank]') : null
+      if (!link) return
+      event.preventDefault()
+      open(link.href)
+    })
     const ipcRenderer = {
       send: (channel, ...args) => void globalThis.__standInSend(channel, JSON.stringify(args)),
       invoke: async (channel, ...args) => {
@@ -160,7 +205,6 @@ export class BrowserWindow extends EventEmitter {
 
   readonly webContents = new WebContents()
   readonly options: WindowOptions
-  #context: BrowserContext | null = null
 
   constructor(options: WindowOptions = {}) {
     super()
@@ -172,17 +216,11 @@ export class BrowserWindow extends EventEmitter {
   }
 
   async loadURL(url: string): Promise<void> {
-    browser ??= chromium.launch({
-      executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
-      args: ['--no-sandbox', ...cdp],
-    })
     const { width = 1280, height = 800 } = this.options
-    this.#context = await (
-      await browser
-    ).newContext({ viewport: { width, height }, locale: process.env['STAND_IN_LOCALE'] ?? 'en-US' })
-    const page = await this.#context.newPage()
+    const context = await openProfile(width, height)
+    const taken = BrowserWindow.windows.map((window) => window.webContents.page)
+    const page = context.pages().find((open) => !taken.includes(open)) ?? (await context.newPage())
     this.webContents.page = page
-    driver.pages.push(page)
     const sender = (): unknown => ({
       sender: this.webContents,
       senderFrame: { url: fromMapped(page.url()), parent: null },
@@ -201,16 +239,9 @@ export class BrowserWindow extends EventEmitter {
     })
     const preload = this.options.webPreferences?.preload
     if (preload) await page.addInitScript(pageRuntime(readFileSync(preload, 'utf8')))
-    await page.route(`${MAPPED_ORIGIN}/**`, async (route) => {
-      const request = route.request()
-      const handler = handlers.get('app')
-      if (!handler) return route.abort()
-      const response = await handler({ url: fromMapped(request.url()), method: request.method() })
-      await route.fulfill({
-        status: response.status,
-        headers: Object.fromEntries(response.headers),
-        body: Buffer.from(await response.arrayBuffer()),
-      })
+    await page.exposeFunction('__standInOpen', (target: string) => {
+      const action = this.webContents.openHandler?.({ url: fromMapped(target) }).action ?? 'allow'
+      record('window.open', target, action)
     })
     page.on('close', () => this.#closed())
     await page.goto(toMapped(url))
@@ -236,7 +267,7 @@ export class BrowserWindow extends EventEmitter {
   close(): void {
     let prevented = false
     this.emit('close', { preventDefault: () => void (prevented = true) })
-    if (!prevented) void this.#context?.close().then(() => this.#closed())
+    if (!prevented) void this.webContents.page?.close()
   }
   setTitle = (title: string): void => record('window.setTitle', title)
   setProgressBar = (progress: number): void => record('window.setProgressBar', progress)
@@ -282,13 +313,11 @@ export const shell = {
 export const dialog = {
   showOpenDialog: async (...args: unknown[]): Promise<{ canceled: boolean; filePaths: string[] }> => {
     record('dialog.showOpenDialog', args.at(-1))
-    const answer = process.env['STAND_IN_PICK']
-    return { canceled: !answer, filePaths: answer ? [answer] : [] }
+    return { canceled: picked === null, filePaths: picked === null ? [] : [picked] }
   },
   showSaveDialog: async (...args: unknown[]): Promise<{ canceled: boolean; filePath: string }> => {
     record('dialog.showSaveDialog', args.at(-1))
-    const answer = process.env['STAND_IN_PICK'] ?? ''
-    return { canceled: !answer, filePath: answer }
+    return { canceled: picked === null, filePath: picked ?? '' }
   },
   showMessageBox: async (...args: unknown[]): Promise<{ response: number }> => {
     record('dialog.showMessageBox', args.at(-1))
@@ -315,16 +344,27 @@ export const powerSaveBlocker = {
 }
 export const crashReporter = { start: (options: unknown): void => record('crashReporter.start', options) }
 
-// The test asks for things over the fork's channel: click a menu item, close the window, quit.
-process.on(
-  'message',
-  (message: { menu?: string; close?: true; event?: { name: string; args: unknown[] } }) => {
-    const all = (Menu.current ?? []).flatMap((entry) => entry.submenu ?? [])
-    if (message.menu) all.find((item) => item.id === message.menu)?.click?.()
-    if (message.close) BrowserWindow.windows[0]?.close()
-    if (message.event) app.emit(message.event.name, { preventDefault: () => {} }, ...message.event.args)
-  },
-)
+/** What the test asks for over the channel of the fork. */
+export interface DriverMessage {
+  /** Clicks the menu item of this id. */
+  menu?: string
+  /** Closes the window. */
+  close?: true
+  quit?: true
+  /** Answer of the next file dialogs. */
+  pick?: string | null
+  /** Emits an event of `app`. */
+  event?: { name: string; args: unknown[] }
+}
+
+process.on('message', (message: DriverMessage) => {
+  const all = (Menu.current ?? []).flatMap((entry) => entry.submenu ?? [])
+  if (message.menu) all.find((item) => item.id === message.menu)?.click?.()
+  if (message.close) BrowserWindow.windows[0]?.close()
+  if (message.quit) app.quit()
+  if (message.pick !== undefined) picked = message.pick
+  if (message.event) app.emit(message.event.name, { preventDefault: () => {} }, ...message.event.args)
+})
 export default {
   app,
   BrowserWindow,
