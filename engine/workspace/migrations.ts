@@ -143,11 +143,14 @@ CREATE TABLE runs (
   sqnr_db REAL,
   -- Lower-case names for the text filter.
   search TEXT NOT NULL,
-  -- The rest of the row, as JSON.
-  summary TEXT NOT NULL,
   UNIQUE (project_id, number)
 ) STRICT;
-CREATE INDEX runs_by_created ON runs(project_id, created_at);
+
+-- The rest of a row of the runs list, as JSON: apart, so that filters and sorts read little.
+CREATE TABLE run_summaries (
+  run_id TEXT PRIMARY KEY REFERENCES runs(id) ON DELETE CASCADE,
+  summary TEXT NOT NULL
+) STRICT;
 
 CREATE TABLE run_details (
   run_id TEXT PRIMARY KEY REFERENCES runs(id) ON DELETE CASCADE,
@@ -205,10 +208,12 @@ CREATE TABLE settings (
 CREATE TRIGGER runs_immutable BEFORE UPDATE ON runs
 WHEN (NEW.id, NEW.project_id, NEW.job_id, NEW.number, NEW.created_at, NEW.title, NEW.device_id, NEW.device_kind,
       NEW.model_id, NEW.recipe_id, NEW.dataset_id, NEW.valid, NEW.latency_ms, NEW.qps, NEW.ratio, NEW.size_bytes,
-      NEW.sqnr_db, NEW.summary)
+      NEW.sqnr_db)
   IS NOT (OLD.id, OLD.project_id, OLD.job_id, OLD.number, OLD.created_at, OLD.title, OLD.device_id, OLD.device_kind,
       OLD.model_id, OLD.recipe_id, OLD.dataset_id, OLD.valid, OLD.latency_ms, OLD.qps, OLD.ratio, OLD.size_bytes,
-      OLD.sqnr_db, OLD.summary)
+      OLD.sqnr_db)
+BEGIN SELECT RAISE(ABORT, 'runs are immutable'); END;
+CREATE TRIGGER run_summaries_immutable BEFORE UPDATE ON run_summaries
 BEGIN SELECT RAISE(ABORT, 'runs are immutable'); END;
 CREATE TRIGGER run_details_immutable BEFORE UPDATE ON run_details
 BEGIN SELECT RAISE(ABORT, 'runs are immutable'); END;
