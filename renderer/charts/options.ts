@@ -62,6 +62,7 @@ export function categoryAxis(
     axisLabel: {
       color: palette.ink2,
       fontSize: 11,
+      ...(mono && { interval: 0 }),
       ...(mono && { fontFamily: palette.mono, formatter: (name: string) => shortenName(name, 34) }),
     },
     axisLine: { lineStyle: { color: palette.line } },

@@ -14,6 +14,11 @@ export function decimalsFor(values: readonly (number | null | undefined)[], sign
   return Math.min(4, Math.max(0, significant - Math.max(whole, 1)))
 }
 
+/** Decimals that keep the smallest magnitude of a column readable too: for figures of very different devices. */
+export function finestDecimals(values: readonly (number | null | undefined)[], significant = 3): number {
+  return Math.max(0, ...values.filter((value) => value).map((value) => decimalsFor([value], significant)))
+}
+
 /** Fixed decimals with thousands separated by a comma; an en dash for nothing. */
 export function formatNumber(value: number | null | undefined, decimals = 0): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–'

@@ -60,7 +60,7 @@ export const devices = section(
     unusable: 'not usable',
     use: 'Use by default',
     isDefault: 'default',
-    facts: { soc: 'SoC', memory: 'Memory', cores: 'Cores', clock: 'Clock' },
+    facts: { soc: 'SoC', memory: 'Memory', cores: 'Cores' },
     telemetry: {
       memory: 'Memory',
       utilization: 'AI core',
@@ -93,7 +93,7 @@ export const devices = section(
     unusable: '不可用',
     use: '设为默认',
     isDefault: '默认',
-    facts: { soc: 'SoC', memory: '内存', cores: '核数', clock: '时钟' },
+    facts: { soc: 'SoC', memory: '内存', cores: '核数' },
     telemetry: {
       memory: '内存',
       utilization: 'AI Core',
