@@ -1,5 +1,6 @@
 // What of CANN and of our own parts is installed, as lines for the environment strip.
 import type { EnvironmentItem } from '../../contract/rpc/index.ts'
+import { findAtc } from '../compile/index.ts'
 import { installationReport, type InstallationReport } from '../device/index.ts'
 
 type Line = Omit<EnvironmentItem, 'hint'> & { hint?: string }
@@ -33,7 +34,17 @@ function cannLines(report: InstallationReport): Line[] {
         value: 'not found',
         hint: 'It comes with the driver.',
       }
-  return [cann, driver, npuSmi]
+  const atc = findAtc()
+  const compiler: Line = atc
+    ? { id: 'atc', label: 'ATC', state: 'ok', value: atc }
+    : {
+        id: 'atc',
+        label: 'ATC',
+        state: 'missing',
+        value: 'not found',
+        hint: 'Needed to compile for real NPUs only.',
+      }
+  return [cann, compiler, driver, npuSmi]
 }
 
 /** Looks at files only, quick. */

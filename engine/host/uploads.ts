@@ -50,13 +50,7 @@ export class Uploads {
     return { receivedBytes: received, complete, path: complete ? target : null, folder }
   }
 
-  /** Removes an upload whose files were taken over. */
-  async remove(uploadId: string): Promise<void> {
-    this.#files.delete(uploadId)
-    await rm(path.join(this.#root, uploadId), { recursive: true, force: true })
-  }
-
-  /** Removes uploads nobody used. */
+  /** Removes old uploads: what was added to a project has been copied. */
   async tidy(): Promise<void> {
     for (const name of await readdir(this.#root).catch(() => [])) {
       const folder = path.join(this.#root, name)
