@@ -26,6 +26,8 @@ const COMPILE_FLAGS = [
   '-fvisibility=hidden',
   // Fused multiply-add would round differently from one processor to the next.
   '-ffp-contract=off',
+  // Nothing here looks at floating-point exceptions, which would keep loops with comparisons from being vectorised.
+  '-fno-trapping-math',
   '-Wall',
   '-Wextra',
   '-DASCENDSIM_BUILD',

@@ -26,4 +26,7 @@ void ascendDequant(const int32_t *x, const float *scales, float *y, size_t outer
 /** y = scale * (q - offset), q stored as q + 128. */
 void ascendAntiQuant(const uint8_t *x, float *y, size_t count, const QuantParameters &parameters);
 
+/** For tests: leaves out the versions for particular processors. Returns whether the portable loops are in use. */
+bool usePortableLoops(bool portable);
+
 }  // namespace ascendsim

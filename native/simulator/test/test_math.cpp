@@ -65,9 +65,20 @@ int quantByDefinition(double x, double scale, double offset, bool fp16) {
   return static_cast<int>(std::nearbyint(std::fmin(std::fmax(sum, -128.0), 127.0)));
 }
 
+/** A test of the portable loops and of those for this processor. */
+#define BOTH_VERSIONS(name)          \
+  static void both_##name();         \
+  TEST(name##_portably) {            \
+    CHECK(usePortableLoops(true));   \
+    both_##name();                   \
+    usePortableLoops(false);         \
+  }                                  \
+  TEST(name) { both_##name(); }      \
+  static void both_##name()
+
 }  // namespace
 
-TEST(round_fp16_matches_the_definition_on_critical_values) {
+BOTH_VERSIONS(round_fp16_matches_the_definition_on_critical_values) {
   const std::vector<float> x = criticalValues();
   std::vector<float> y(x.size());
   roundFp16(x.data(), y.data(), x.size());
@@ -79,7 +90,7 @@ TEST(round_fp16_matches_the_definition_on_critical_values) {
   CHECK_EQ(wrong, 0);
 }
 
-TEST(round_fp16_keeps_nan_and_every_tail_length) {
+BOTH_VERSIONS(round_fp16_keeps_nan_and_every_tail_length) {
   for (size_t count = 0; count < 40; ++count) {
     std::vector<float> x(count, 1.0009765f);
     std::vector<float> y(count, 0.0f);
@@ -90,7 +101,7 @@ TEST(round_fp16_keeps_nan_and_every_tail_length) {
   }
 }
 
-TEST(ascend_quant_matches_the_definition) {
+BOTH_VERSIONS(ascend_quant_matches_the_definition) {
   const std::vector<float> x = activations(50'000, 6.0f);
   std::vector<uint8_t> u8(x.size());
   std::vector<int8_t> s8(x.size());
@@ -111,7 +122,7 @@ TEST(ascend_quant_matches_the_definition) {
   }
 }
 
-TEST(ascend_quant_rounds_half_to_even_and_turns_nan_into_zero) {
+BOTH_VERSIONS(ascend_quant_rounds_half_to_even_and_turns_nan_into_zero) {
   const std::vector<float> x = {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, NAN, 1000.0f, -1000.0f};
   const std::vector<int> expected = {0, 2, 2, 0, -2, 0, 127, -128};
   std::vector<int8_t> q(x.size());
@@ -119,7 +130,7 @@ TEST(ascend_quant_rounds_half_to_even_and_turns_nan_into_zero) {
   for (size_t i = 0; i < x.size(); ++i) CHECK_EQ(static_cast<int>(q[i]), expected[i]);
 }
 
-TEST(ascend_dequant_uses_one_scale_per_channel) {
+BOTH_VERSIONS(ascend_dequant_uses_one_scale_per_channel) {
   std::mt19937 random(3);
   const size_t outer = 3, channels = 5, inner = 7;
   std::vector<int32_t> x(outer * channels * inner);
@@ -141,7 +152,7 @@ TEST(ascend_dequant_uses_one_scale_per_channel) {
   }
 }
 
-TEST(ascend_anti_quant_matches_the_definition) {
+BOTH_VERSIONS(ascend_anti_quant_matches_the_definition) {
   std::vector<uint8_t> q(256);
   for (size_t i = 0; i < q.size(); ++i) q[i] = static_cast<uint8_t>(i);
   std::vector<float> y(q.size());
