@@ -36,6 +36,13 @@ export type PickPathOptions = z.infer<typeof pickPathSchema>
 
 export const revealPathSchema = z.string().min(1).max(4096)
 
+/** A report page to print; bounded because it travels through IPC. */
+export const printPdfSchema = z.strictObject({
+  htmlBase64: z.base64().max(64 * 1024 * 1024),
+  suggestedName: z.string().min(1).max(255),
+})
+export type PrintPdfRequest = z.infer<typeof printPdfSchema>
+
 export const notificationSchema = z.strictObject({ title: z.string().max(200), body: z.string().max(1000) })
 export type ShellNotification = z.infer<typeof notificationSchema>
 
@@ -55,6 +62,8 @@ export interface ShellBridge {
   onOpenPath(callback: (path: string) => void): void
   /** Native picker; null when it was closed. */
   pickPath(options: PickPathOptions): Promise<string | null>
+  /** Prints a report as PDF where the user says; the path, or null when the picker was closed. */
+  printPdf(request: PrintPdfRequest): Promise<string | null>
   /** Shows a file in the system's file manager. */
   revealPath(path: string): void
   /** The window's state for the title bar, taskbar progress and native menu. */

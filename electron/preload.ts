@@ -17,6 +17,7 @@ const bridge: ShellBridge = {
   onCommand: (callback) => on(shellChannels.command, callback),
   onOpenPath: (callback) => on(shellChannels.openPath, callback),
   pickPath: (options) => ipcRenderer.invoke(shellChannels.pickPath, options) as Promise<string | null>,
+  printPdf: (request) => ipcRenderer.invoke(shellChannels.printPdf, request) as Promise<string | null>,
   revealPath: (path) => ipcRenderer.send(shellChannels.revealPath, path),
   report: (state) => ipcRenderer.send(shellChannels.report, state),
   notify: (notification) => ipcRenderer.send(shellChannels.notify, notification),

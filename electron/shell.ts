@@ -18,10 +18,17 @@ import process from 'node:process'
 import type { z } from 'zod'
 import { clientMessageSchema } from '../contract/rpc/message.ts'
 import { shellChannels } from '../contract/shell-channels.ts'
-import { notificationSchema, pickPathSchema, revealPathSchema, shellReportSchema } from '../contract/shell.ts'
+import {
+  notificationSchema,
+  pickPathSchema,
+  printPdfSchema,
+  revealPathSchema,
+  shellReportSchema,
+} from '../contract/shell.ts'
 import type { PickPathOptions, ShellReport } from '../contract/shell.ts'
 import type { EngineSupervisor, SupervisedConnection } from '../engine/host/supervisor.ts'
 import { menuTemplate } from './menu.ts'
+import { printPdf } from './print.ts'
 import { isTrustedSender } from './security.ts'
 
 const OPENABLE = new Set(['.onnx', '.om', '.aqwproj'])
@@ -77,6 +84,15 @@ export function attachShell({ window, engine }: ShellContext): (file: string) =>
   ipcMain.handle(shellChannels.pickPath, async (event, payload: unknown) => {
     const options = pickPathSchema.safeParse(payload)
     return isTrustedSender(event) && options.success ? pickPath(options.data, window()) : null
+  })
+
+  ipcMain.handle(shellChannels.printPdf, async (event, payload: unknown) => {
+    const request = printPdfSchema.safeParse(payload)
+    if (!isTrustedSender(event) || !request.success) return null
+    const { htmlBase64, suggestedName } = request.data
+    const target = await pickPath({ kind: 'save', extensions: ['pdf'], suggestedName }, window())
+    if (target) await printPdf(Buffer.from(htmlBase64, 'base64'), target)
+    return target
   })
 
   return (file) => {

@@ -18,9 +18,26 @@ export function useReportExport(): {
   const notices = useNotices()
   const exporting = ref(false)
 
+  function announce(written: string | null): void {
+    if (!written) return
+    const bridge = shell
+    notices.success(
+      t('compare.exported', { path: written }),
+      bridge && { label: t('models.reveal'), run: () => bridge.revealPath(written) },
+    )
+  }
+
+  /** Electron prints the page itself; no browser needs to be installed. */
+  async function printInDesktop(runIds: string[]): Promise<void> {
+    const page = await rpc.invoke('reports.export', { runIds, format: 'html', locale: session.locale })
+    const suggestedName = page.fileName.replace(/\.html$/, '.pdf')
+    announce((await shell?.printPdf({ htmlBase64: page.base64 ?? '', suggestedName })) ?? null)
+  }
+
   async function exportReport(runIds: string[], format: ReportFormat): Promise<void> {
     exporting.value = true
     try {
+      if (shell && format === 'pdf') return await printInDesktop(runIds)
       let path: string | null = null
       if (shell) {
         path = await shell.pickPath({
@@ -37,13 +54,7 @@ export function useReportExport(): {
         ...(path && { path }),
       })
       if (report.base64) downloadBase64(report.fileName, report.mediaType, report.base64)
-      const written = report.path
-      if (!written) return
-      const bridge = shell
-      notices.success(
-        t('compare.exported', { path: written }),
-        bridge && { label: t('models.reveal'), run: () => bridge.revealPath(written) },
-      )
+      announce(report.path)
     } catch (thrown) {
       notices.fail(thrown)
     } finally {
