@@ -4,12 +4,11 @@ import { useI18n } from 'vue-i18n'
 import { useRoute, useRouter } from 'vue-router'
 import { matchesShortcut } from '../format/shortcuts.ts'
 import { rpc, shell } from '../rpc/index.ts'
-import { useDevices } from '../stores/devices.ts'
 import { useJobs } from '../stores/jobs.ts'
-import { useLibrary } from '../stores/library.ts'
 import { useNotices } from '../stores/notices.ts'
 import { useSession } from '../stores/session.ts'
 import { useProjectActions } from '../composables/useProjectActions.ts'
+import { useReadAgain } from '../composables/useReadAgain.ts'
 import { allCommands, runCommand, useCommands, type Command } from './commands.ts'
 import { overlays } from './overlays.ts'
 import { isMac } from './platform.ts'
@@ -20,9 +19,8 @@ export function useAppCommands(): void {
   const route = useRoute()
   const router = useRouter()
   const session = useSession()
-  const library = useLibrary()
   const jobs = useJobs()
-  const devices = useDevices()
+  const readAgain = useReadAgain()
   const notices = useNotices()
   const actions = useProjectActions()
 
@@ -117,10 +115,7 @@ export function useAppCommands(): void {
       group: 'view',
       title: () => t('shell.commands.reload'),
       disabledReason: needsEngine,
-      run: async () => {
-        await Promise.all([library.loadProjects(), jobs.reload(), devices.load()])
-        if (library.openId) await library.open(library.openId)
-      },
+      run: readAgain,
     },
     {
       id: 'view.theme.light',

@@ -13,13 +13,17 @@ export const useJobs = defineStore('jobs', () => {
   const active = computed(() => jobs.value.filter(isActive))
   const running = computed(() => jobs.value.find((job) => job.state === 'running') ?? active.value[0] ?? null)
 
+  function ended(job: Job): void {
+    for (const listener of finishListeners) listener(job)
+  }
+
   function adopt(job: Job): void {
     const at = jobs.value.findIndex((known) => known.id === job.id)
     const before = at < 0 ? undefined : jobs.value[at]
     if (job.dismissed) jobs.value = jobs.value.filter((known) => known.id !== job.id)
     else if (at < 0) jobs.value = [job, ...jobs.value]
     else jobs.value[at] = job
-    if (before && isActive(before) && !isActive(job)) for (const listener of finishListeners) listener(job)
+    if (before && isActive(before) && !isActive(job)) ended(job)
   }
 
   /** Calls back when a job of this window's time ends, however it ends. */
@@ -30,8 +34,11 @@ export const useJobs = defineStore('jobs', () => {
 
   async function reload(): Promise<void> {
     const answer = await rpc.invoke('jobs.list', { limit: 200 })
+    const known = new Set(active.value.map((job) => job.id))
     jobs.value = answer.jobs.filter((job) => !job.dismissed)
     loaded.value = true
+    // They ended while nobody could tell: the engine was away.
+    for (const job of jobs.value) if (known.has(job.id) && !isActive(job)) ended(job)
   }
 
   function start(): void {
