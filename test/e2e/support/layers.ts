@@ -1,0 +1,45 @@
+// A model of very many small layers, for the layer table.
+import { DataType, makeNode, makeTensor, saveModel, type Model } from '../../../engine/onnx/index.ts'
+
+/** A chain of 1x1 convolutions, each with a weight of its own, named like blocks of a network. */
+function chain(count: number): Model {
+  const name = (index: number): string => `blocks.${Math.floor(index / 100)}.layers.${index % 100}`
+  const nodes = Array.from({ length: count }, (_, index) =>
+    makeNode({
+      opType: 'Conv',
+      name: `/${name(index).replaceAll('.', '/')}/Conv`,
+      inputs: [index === 0 ? 'x' : `t${index}`, `${name(index)}.weight`],
+      outputs: [index === count - 1 ? 'y' : `t${index + 1}`],
+    }),
+  )
+  const weight = (index: number) =>
+    makeTensor(`${name(index)}.weight`, DataType.FLOAT, [2, 2, 1, 1], Float32Array.of(1, 0, 0, 1))
+  const io = (which: string) => ({
+    name: which,
+    elementType: DataType.FLOAT,
+    shape: [1, 2, 4, 4].map((value) => ({ value })),
+  })
+  return {
+    irVersion: 8,
+    producerName: 'test',
+    producerVersion: '',
+    domain: '',
+    modelVersion: 0n,
+    docString: '',
+    opsetImports: [{ domain: '', version: 17 }],
+    metadata: [],
+    graph: {
+      name: 'layers',
+      nodes,
+      initializers: new Map(nodes.map((_, index) => [`${name(index)}.weight`, weight(index)])),
+      inputs: [io('x')],
+      initializerInputs: [],
+      outputs: [io('y')],
+      valueInfo: [],
+    },
+  }
+}
+
+export function saveLayers(count: number, file: string): void {
+  saveModel(chain(count), file)
+}
