@@ -258,6 +258,10 @@ export class BrowserWindow extends EventEmitter {
     if (BrowserWindow.windows.length === 0) app.emit('window-all-closed')
   }
 
+  destroy(): void {
+    void this.#context?.close().then(() => this.#closed())
+  }
+
   show(): void {}
   focus(): void {}
   restore(): void {}
