@@ -7,13 +7,14 @@
 #include "quant_loops.h"
 
 #define ASCENDSIM_AVX2 __attribute__((target("avx2,f16c")))
+#define ASCENDSIM_INLINE inline __attribute__((always_inline))
 
 namespace ascendsim::avx2 {
 namespace {
 
 /** roundToHalf: the conversion rounds as wanted but overflows to infinity, so its input is limited. min keeps NaN. */
 template <bool Half>
-ASCENDSIM_AVX2 inline __m256 rounded(__m256 x) {
+ASCENDSIM_AVX2 ASCENDSIM_INLINE __m256 rounded(__m256 x) {
   if (!Half) return x;
   const __m256 limit = _mm256_set1_ps(65504.0f);
   const __m256 low = _mm256_max_ps(_mm256_sub_ps(_mm256_setzero_ps(), limit), x);
@@ -22,7 +23,7 @@ ASCENDSIM_AVX2 inline __m256 rounded(__m256 x) {
 }
 
 template <bool Half>
-ASCENDSIM_AVX2 inline __m256i quantize(__m256 x, __m256 scale, __m256 offset) {
+ASCENDSIM_AVX2 ASCENDSIM_INLINE __m256i quantize(__m256 x, __m256 scale, __m256 offset) {
   const __m256 product = rounded<Half>(_mm256_mul_ps(rounded<Half>(x), scale));
   const __m256 sum = rounded<Half>(_mm256_add_ps(product, offset));
   const __m256 number = _mm256_and_ps(sum, _mm256_cmp_ps(sum, sum, _CMP_ORD_Q));  // NaN becomes 0
@@ -32,13 +33,13 @@ ASCENDSIM_AVX2 inline __m256i quantize(__m256 x, __m256 scale, __m256 offset) {
 }
 
 /** Eight numbers in [-128, 127] as bytes. */
-ASCENDSIM_AVX2 inline __m128i bytesOf(__m256i numbers) {
+ASCENDSIM_AVX2 ASCENDSIM_INLINE __m128i bytesOf(__m256i numbers) {
   const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(numbers), _mm256_extracti128_si256(numbers, 1));
   return _mm_packs_epi16(words, words);
 }
 
 template <bool Half, class Out, int32_t Shift>
-ASCENDSIM_AVX2 inline void quantBlocks(const float *x, Out *y, size_t count, float scale, float offset) {
+ASCENDSIM_AVX2 ASCENDSIM_INLINE void quantBlocks(const float *x, Out *y, size_t count, float scale, float offset) {
   const __m256 scales = _mm256_set1_ps(scale);
   const __m256 offsets = _mm256_set1_ps(offset);
   const __m128i shift = _mm_set1_epi8(static_cast<char>(Shift));
@@ -51,13 +52,13 @@ ASCENDSIM_AVX2 inline void quantBlocks(const float *x, Out *y, size_t count, flo
 }
 
 template <bool Half>
-ASCENDSIM_AVX2 inline __m256 dequantize(const int32_t *x, __m256 scale) {
+ASCENDSIM_AVX2 ASCENDSIM_INLINE __m256 dequantize(const int32_t *x, __m256 scale) {
   const __m256i numbers = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(x));
   return rounded<Half>(_mm256_mul_ps(_mm256_cvtepi32_ps(numbers), scale));
 }
 
 template <bool Half>
-ASCENDSIM_AVX2 inline void dequantBlocks(const int32_t *x, float *y, size_t count, float scale) {
+ASCENDSIM_AVX2 ASCENDSIM_INLINE void dequantBlocks(const int32_t *x, float *y, size_t count, float scale) {
   const __m256 scales = _mm256_set1_ps(scale);
   size_t i = 0;
   for (; i + 8 <= count; i += 8) _mm256_storeu_ps(y + i, dequantize<Half>(x + i, scales));
@@ -65,14 +66,14 @@ ASCENDSIM_AVX2 inline void dequantBlocks(const int32_t *x, float *y, size_t coun
 }
 
 template <bool Half>
-ASCENDSIM_AVX2 inline void dequantRowBlocks(const int32_t *x, const float *scales, float *y, size_t count) {
+ASCENDSIM_AVX2 ASCENDSIM_INLINE void dequantRowBlocks(const int32_t *x, const float *scales, float *y, size_t count) {
   size_t i = 0;
   for (; i + 8 <= count; i += 8) _mm256_storeu_ps(y + i, dequantize<Half>(x + i, _mm256_loadu_ps(scales + i)));
   ascendsim::dequantRow<Half>(x + i, scales + i, y + i, count - i);
 }
 
 template <bool Half>
-ASCENDSIM_AVX2 inline void antiQuantBlocks(const uint8_t *x, float *y, size_t count, float scale, float offset) {
+ASCENDSIM_AVX2 ASCENDSIM_INLINE void antiQuantBlocks(const uint8_t *x, float *y, size_t count, float scale, float offset) {
   const __m256 scales = _mm256_set1_ps(scale);
   const __m256 offsets = _mm256_set1_ps(offset);
   const __m256i shift = _mm256_set1_epi32(128);
