@@ -7,7 +7,7 @@ import {
   comparisonShown,
   readComparison,
   startSampleComparison,
-  withoutLoadTime,
+  repeatable,
   type ShownComparison,
 } from './support/journey.ts'
 import { descendants, enginePid, isAlive, serve, until } from './support/serve.ts'
@@ -89,7 +89,7 @@ test('reloaded and twice killed, a comparison is resumed in the window and ends 
 
   const shown = await readComparison(page)
   expect(shown.verdict).toContain('VALID')
-  expect(withoutLoadTime(shown)).toEqual(withoutLoadTime(await undisturbed()))
+  expect(repeatable(shown)).toEqual(repeatable(await undisturbed()))
   expect(complaints.list).toEqual([])
   await context.close()
 })
