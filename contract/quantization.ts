@@ -1,6 +1,6 @@
 // What crosses the boundary of calibration and quantization: the data set asked for, and what was made of the model.
 import { z } from 'zod'
-import { layerPrecisionSchema } from './recipe.ts'
+import { activationMethodSchema, layerPrecisionSchema } from './recipe.ts'
 
 /** Where calibration data lies and how much of it to use. Layouts: docs/quantization.md. */
 export const datasetSpecSchema = z.strictObject({
@@ -43,6 +43,8 @@ export const activationQuantizationSchema = z.object({
   tensor: z.string(),
   min: z.number(),
   max: z.number(),
+  /** What chose the range: the winner where the recipe says `auto`. Absent in records of earlier versions. */
+  method: activationMethodSchema.optional(),
   /** Real value of one step (scale_d). The AscendQuant attribute is its reciprocal. */
   scale: z.number(),
   /** Ascend sense: q = round(x / scale) + offset, int8. */

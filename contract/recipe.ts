@@ -4,9 +4,92 @@ import { z } from 'zod'
 
 export const RECIPE_SCHEMA = 'aqw.recipe/1'
 
-/** `min_max`: asymmetric grid over [min, max]. `max_abs`: symmetric grid over [-max|x|, max|x|]. */
-export const activationMethodSchema = z.enum(['min_max', 'max_abs'])
+/**
+ * How the range of an activation tensor is found from calibration data (docs/recipes.md, "Activation ranges").
+ * `max_abs` is symmetric by definition; every other method lays an asymmetric grid unless `symmetric` is set.
+ */
+export const activationMethodSchema = z.enum([
+  'min_max',
+  'max_abs',
+  'moving_average',
+  'percentile',
+  'kl',
+  'mse',
+  'ifmr',
+  'hfmg',
+  'auto',
+])
 export type ActivationMethod = z.infer<typeof activationMethodSchema>
+
+/** IFMR's percentiles lie above one half: below it the trimmed maximum would cross the trimmed minimum (AMCT). */
+const trimmingSchema = z.number().gt(0.5).max(1)
+
+/** Parameters of the methods; each is allowed only with the methods listed in METHOD_PARAMETERS. */
+const methodParameters = {
+  /** Offset 0, the grid reaches equally far in both directions. */
+  symmetric: z.boolean().optional(),
+  /** Percent of the values inside the range. */
+  percentile: z.number().gt(50).max(100).optional(),
+  /** Bins of the histogram: a power of two for HFMG's sake (AMCT: 1024 to 8192) and ours. */
+  bins: z.union([1024, 2048, 4096, 8192, 16384].map((count) => z.literal(count))).optional(),
+  /** Weight of the newest run in the moving average. */
+  averaging_constant: z.number().gt(0).max(1).optional(),
+  max_percentile: trimmingSchema.optional(),
+  min_percentile: trimmingSchema.optional(),
+  /** Candidates between these multiples of the trimmed maximum; the end is left out. */
+  search_range: z.tuple([z.number().positive(), z.number().positive().max(100)]).optional(),
+  search_step: z.number().min(1e-4).optional(),
+}
+type MethodParameter = keyof typeof methodParameters
+
+const METHOD_PARAMETERS: Record<ActivationMethod, readonly MethodParameter[]> = {
+  min_max: ['symmetric'],
+  max_abs: ['symmetric'],
+  moving_average: ['symmetric', 'averaging_constant'],
+  percentile: ['symmetric', 'percentile', 'bins'],
+  kl: ['symmetric', 'bins'],
+  mse: ['symmetric', 'bins'],
+  ifmr: ['symmetric', 'bins', 'max_percentile', 'min_percentile', 'search_range', 'search_step'],
+  hfmg: ['symmetric', 'bins'],
+  auto: ['symmetric', 'bins', 'percentile'],
+}
+
+/** Defaults: AMCT's for IFMR and HFMG, PyTorch's averaging constant, 99.99 percent. */
+export const ACTIVATION_DEFAULTS = {
+  percentile: 99.99,
+  bins: 8192,
+  hfmgBins: 4096,
+  averagingConstant: 0.01,
+  trimming: 0.999999,
+  searchRange: [0.7, 1.3],
+  searchStep: 0.01,
+} as const
+
+type WrittenActivation = { method: ActivationMethod } & Partial<
+  Record<MethodParameter, boolean | number | number[]>
+>
+
+function checkParameters(written: WrittenActivation, context: z.RefinementCtx): void {
+  const { method } = written
+  const refuse = (parameter: MethodParameter, message: string): void =>
+    context.addIssue({ code: 'custom', path: [parameter], message })
+  for (const parameter of Object.keys(methodParameters) as MethodParameter[]) {
+    if (written[parameter] !== undefined && !METHOD_PARAMETERS[method].includes(parameter)) {
+      refuse(parameter, `no parameter of ${method}, which takes ${METHOD_PARAMETERS[method].join(', ')}`)
+    }
+  }
+  if (method === 'max_abs' && written.symmetric === false) {
+    refuse('symmetric', 'true: max_abs is symmetric, min_max is its asymmetric counterpart')
+  }
+  if (method === 'hfmg' && Number(written.bins) > 8192) refuse('bins', 'at most 8192 for hfmg')
+  const [start, end] = (written.search_range as number[] | undefined) ?? ACTIVATION_DEFAULTS.searchRange
+  const step = Number(written.search_step ?? ACTIVATION_DEFAULTS.searchStep)
+  if (!((start as number) < (end as number)))
+    refuse('search_range', 'two numbers, the first below the second')
+  else if (step > (end as number) - (start as number)) {
+    refuse('search_step', 'a step within the search range')
+  }
+}
 
 export const weightMethodSchema = z.enum(['max_abs'])
 export type WeightMethod = z.infer<typeof weightMethodSchema>
@@ -18,7 +101,15 @@ export type LayerPrecision = z.infer<typeof layerPrecisionSchema>
 /** A layer: node name, module path or weight name; `*` stands for any run of characters. */
 export const layerPatternSchema = z.string().min(1).max(1000)
 
-const activationSchema = z.strictObject({ method: activationMethodSchema.default('min_max') })
+export const activationSchema = z
+  .strictObject({ method: activationMethodSchema.default('min_max'), ...methodParameters })
+  .superRefine(checkParameters)
+export type ActivationSettings = z.infer<typeof activationSchema>
+
+/** An override replaces the method together with all its parameters. */
+const activationOverrideSchema = z
+  .strictObject({ method: activationMethodSchema, ...methodParameters })
+  .superRefine(checkParameters)
 
 const weightSchema = z.strictObject({
   method: weightMethodSchema.default('max_abs'),
@@ -29,7 +120,7 @@ const weightSchema = z.strictObject({
 export const layerOverrideSchema = z.strictObject({
   layer: layerPatternSchema,
   precision: layerPrecisionSchema.optional(),
-  activation: z.strictObject({ method: activationMethodSchema }).optional(),
+  activation: activationOverrideSchema.optional(),
   weight: z.strictObject({ per_channel: z.boolean() }).optional(),
 })
 export type LayerOverride = z.infer<typeof layerOverrideSchema>
@@ -62,7 +153,19 @@ const writtenShapeSchema = z.union([
   z.array(z.number().int().positive()),
 ])
 
-const writtenMethodSchema = z.enum(['max_abs', 'min_max'])
+const writtenWeightMethodSchema = z.enum(['max_abs', 'min_max'])
+
+/** Names that configurations use for our methods besides our own. */
+const METHOD_ALIASES = { minmax: 'min_max', maxabs: 'max_abs', entropy: 'kl', kl_divergence: 'kl' } as const
+
+const writtenMethodSchema = z
+  .enum([
+    ...activationMethodSchema.options,
+    ...(Object.keys(METHOD_ALIASES) as (keyof typeof METHOD_ALIASES)[]),
+  ])
+  .transform((name): ActivationMethod =>
+    name in METHOD_ALIASES ? METHOD_ALIASES[name as keyof typeof METHOD_ALIASES] : (name as ActivationMethod),
+  )
 
 const mixedPrecisionSchema = z.strictObject({
   enable_mixed_precision: z.boolean().default(true),
@@ -92,7 +195,7 @@ export const amctToolConfigSchema = z.strictObject({
     quant_options: z
       .strictObject({
         activation_quant_method: writtenMethodSchema.default('max_abs'),
-        weight_quant_method: writtenMethodSchema.default('max_abs'),
+        weight_quant_method: writtenWeightMethodSchema.default('max_abs'),
         skip_quant_layers: z.array(layerPatternSchema).max(10_000).default([]),
         mixed_precision_config: mixedPrecisionSchema.optional(),
       })

@@ -3,7 +3,7 @@
 import { AppError } from '../../contract/errors/index.ts'
 import type { ActivationQuantization } from '../../contract/quantization.ts'
 import type { WorkContext } from '../../contract/work.ts'
-import type { TensorRange } from '../calibration/index.ts'
+import { type ObservedRange, observerKey, type ObserverSpec } from '../calibration/index.ts'
 import { FreshNames } from '../calibration/fresh-names.ts'
 import { DataType, indexGraph, makeTensor, type Model, type Node, type Tensor } from '../onnx/index.ts'
 import { constantReaders, type ConstantValue, constantValues } from './constants.ts'
@@ -25,7 +25,8 @@ import type { WeightSpill } from './weight-spill.ts'
 export interface ChosenLayer {
   name: string
   anatomy: LayerAnatomy
-  symmetricActivation: boolean
+  /** How the range of its input is found. */
+  observer: ObserverSpec
   perChannelWeight: boolean
 }
 
@@ -127,9 +128,9 @@ class Planner {
     return this.#model.graph.nodes[index] as Node
   }
 
-  plan(layer: ChosenLayer, range: TensorRange): LayerPlan {
+  plan(layer: ChosenLayer, range: ObservedRange): LayerPlan {
     const { anatomy, name } = layer
-    const { scale, offset } = activationScaleOffset(range.min, range.max, layer.symmetricActivation)
+    const { scale, offset } = activationScaleOffset(range.min, range.max, layer.observer.symmetric)
     const { tensor: weight, scales } = this.#weight(layer)
     const bias = anatomy.bias && this.#bias(layer, anatomy.bias, scale, scales)
     return {
@@ -141,7 +142,7 @@ class Planner {
         ...range,
         scale,
         offset,
-        symmetric: layer.symmetricActivation,
+        symmetric: layer.observer.symmetric,
       },
       weight,
       scales,
@@ -210,13 +211,13 @@ class Planner {
 
 /**
  * Quantizes the weights of the chosen layers, one at a time.
- * @param ranges Ranges of the layers' activation tensors.
+ * @param ranges Ranges of the layers' activation tensors, by observerKey.
  * @throws E_WEIGHT_NOT_FINITE, E_BIAS_OVERFLOW, E_CANCELLED
  */
 export function planQuantization(
   model: Model,
   layers: readonly ChosenLayer[],
-  ranges: ReadonlyMap<string, TensorRange>,
+  ranges: ReadonlyMap<string, ObservedRange>,
   spill: WeightSpill,
   context: WorkContext,
 ): QuantizationPlan {
@@ -224,7 +225,8 @@ export function planQuantization(
   const plans = layers.map((layer, done) => {
     if (context.signal?.aborted) throw new AppError('E_CANCELLED')
     context.onProgress?.({ stage: 'quantize', done, total: layers.length, item: layer.name })
-    return planner.plan(layer, ranges.get(layer.anatomy.activation) ?? { min: 0, max: 0 })
+    const range = ranges.get(observerKey(layer.anatomy.activation, layer.observer))
+    return planner.plan(layer, range ?? { min: 0, max: 0, method: layer.observer.method })
   })
   context.onProgress?.({ stage: 'quantize', done: layers.length, total: layers.length })
   return { layers: plans, names: planner.names }

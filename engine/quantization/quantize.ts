@@ -5,7 +5,7 @@ import { AppError } from '../../contract/errors/index.ts'
 import type { DatasetRequest, LayerReport, QuantizationResult } from '../../contract/quantization.ts'
 import type { Recipe } from '../../contract/recipe.ts'
 import type { WorkContext } from '../../contract/work.ts'
-import { type CalibrationDataset, collectRanges, modelInputs, openDataset } from '../calibration/index.ts'
+import { type CalibrationDataset, modelInputs, observeRanges, openDataset } from '../calibration/index.ts'
 import { checkWritable, writeFileAtomic } from '../common/files.ts'
 import {
   type Model,
@@ -95,7 +95,7 @@ async function calibrate(
   dataset: CalibrationDataset,
   folder: string,
   context: WorkContext,
-): ReturnType<typeof collectRanges> {
+): ReturnType<typeof observeRanges> {
   const readers = readerNames(chosen)
   const float16 = chosen.filter(({ anatomy }) => anatomy.float16).map(({ anatomy }) => anatomy.activation)
   const options = {
@@ -103,7 +103,8 @@ async function calibrate(
     float16Tensors: new Set(float16),
     temporaryFolder: folder,
   }
-  return collectRanges(model, dataset, [...readers.keys()], options, context)
+  const requests = chosen.map(({ anatomy, observer }) => ({ tensor: anatomy.activation, spec: observer }))
+  return observeRanges(model, dataset, requests, options, context)
 }
 
 function chosenReport(plan: LayerPlan, modulePath: string | undefined): LayerReport {

@@ -1,8 +1,16 @@
 // The arithmetic of AMCT's quantization: scales, offsets, integer weights and biases, dequantization parameters.
 // Single-precision where AMCT (PyTorch float32) is: Math.fround after every step keeps the last bit the same.
 
-/** float32 machine epsilon; AMCT replaces any smaller scale by 1 (FLT_EPSILON, process_scale). */
-export const FLOAT32_EPSILON = 1.192092896e-7
+import { roundHalfEven, symmetricScale } from '../calibration/grid.ts'
+
+export {
+  activationScaleOffset,
+  asymmetricScaleOffset,
+  FLOAT32_EPSILON,
+  roundHalfEven,
+  symmetricScale,
+} from '../calibration/grid.ts'
+export type { ScaleOffset } from '../calibration/grid.ts'
 
 const INT8_MIN = -128
 const INT8_MAX = 127
@@ -10,51 +18,6 @@ const INT32_MIN = -(2 ** 31)
 const INT32_MAX = 2 ** 31 - 1
 /** Adding and subtracting 1.5 * 2^52 leaves the nearest integer, ties to even, for |x| < 2^51. */
 const ROUNDING_CONSTANT = 1.5 * 2 ** 52
-
-export interface ScaleOffset {
-  /** Real value of one quantization step; always > 0 and with a finite reciprocal. */
-  scale: number
-  /** Ascend sense: q = round(x / scale) + offset, in [-128, 127]. */
-  offset: number
-}
-
-/** Nearest integer, ties to even, as torch.round and C's rint. Exact for every finite double. */
-export function roundHalfEven(x: number): number {
-  if (!(Math.abs(x) < 2 ** 51)) return x
-  return x + ROUNDING_CONSTANT - ROUNDING_CONSTANT
-}
-
-/**
- * Symmetric int8 scale of a range: max|x| / 127, or / 128 when the largest magnitude is negative, so that -128 is
- * used (AMCT, calculate_scale_offset). An all-zero range gives 1.
- */
-export function symmetricScale(min: number, max: number): number {
-  const negativeLimit = Math.abs(Math.fround(min))
-  const positiveLimit = Math.abs(Math.fround(max))
-  const scale =
-    negativeLimit > positiveLimit
-      ? Math.fround(negativeLimit / -INT8_MIN)
-      : Math.fround(positiveLimit / INT8_MAX)
-  return scale < FLOAT32_EPSILON ? 1 : scale
-}
-
-/**
- * Asymmetric int8 scale and offset of a range that is first widened to contain zero (AMCT, calculate_scale_offset).
- * An empty or vanishing range gives scale 1, offset -128.
- */
-export function asymmetricScaleOffset(min: number, max: number): ScaleOffset {
-  const low = Math.fround(Math.min(min, 0))
-  const high = Math.fround(Math.max(max, 0))
-  const scale = Math.fround(Math.fround(high - low) / (INT8_MAX - INT8_MIN))
-  if (scale < FLOAT32_EPSILON) return { scale: 1, offset: INT8_MIN }
-  const offset = roundHalfEven(Math.fround(INT8_MIN - Math.fround(low / scale)))
-  return { scale, offset }
-}
-
-/** Scale and offset of an activation's range by the chosen symmetry. */
-export function activationScaleOffset(min: number, max: number, symmetric: boolean): ScaleOffset {
-  return symmetric ? { scale: symmetricScale(min, max), offset: 0 } : asymmetricScaleOffset(min, max)
-}
 
 /** AscendQuant's `scale` attribute: the float32 reciprocal of the step (AMCT, InsertQuantPass). */
 export function quantAttributeScale(scale: number): number {

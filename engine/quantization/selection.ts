@@ -1,7 +1,8 @@
 // What the recipe says about each layer: quantize it and how, or leave it in floating point and why.
 import { AppError } from '../../contract/errors/index.ts'
 import type { KeptFloatReason, LayerReport } from '../../contract/quantization.ts'
-import type { ActivationMethod, LayerOverride, LayerPrecision, Recipe } from '../../contract/recipe.ts'
+import type { ActivationSettings, LayerOverride, LayerPrecision, Recipe } from '../../contract/recipe.ts'
+import { observerSpec } from '../calibration/index.ts'
 import {
   allLayerNames,
   layerNames,
@@ -20,7 +21,7 @@ interface Settings {
   precision: LayerPrecision
   /** Why `precision` is not int8. */
   reason?: KeptFloatReason
-  method: ActivationMethod
+  activation: ActivationSettings
   perChannel: boolean
 }
 
@@ -72,7 +73,7 @@ function applyOverride(settings: Settings, override: LayerOverride): Settings {
     ...rest,
     precision,
     ...(reason && { reason }),
-    method: override.activation?.method ?? settings.method,
+    activation: override.activation ?? settings.activation,
     perChannel: override.weight?.per_channel ?? settings.perChannel,
   }
 }
@@ -89,7 +90,7 @@ function settingsOf(recipe: Recipe, matcher: PatternMatcher): (nodes: Node[], op
     const named = (set: ReadonlySet<Node>): boolean => nodes.some((node) => set.has(node))
     let settings: Settings = {
       precision: 'int8',
-      method: recipe.activation.method,
+      activation: recipe.activation,
       perChannel: recipe.weight.per_channel,
     }
     const keep = (precision: LayerPrecision, reason: KeptFloatReason): void => {
@@ -116,8 +117,8 @@ function checkOpTypes(recipe: Recipe, model: Model): void {
 }
 
 /** AMCT quantizes the input of a Conv3d symmetrically only. */
-function isSymmetric(anatomy: LayerAnatomy, method: ActivationMethod): boolean {
-  return method === 'max_abs' || (anatomy.opType === 'Conv' && anatomy.weightDims.length === 5)
+function mustBeSymmetric(anatomy: LayerAnatomy): boolean {
+  return anatomy.opType === 'Conv' && anatomy.weightDims.length === 5
 }
 
 /** Layer names made unique: they become names of nodes. */
@@ -154,8 +155,8 @@ export function selectLayers(model: Model, recipe: Recipe): Selection {
     const name = names[position] ?? candidate.name
     const reason = 'reason' in finding ? finding.reason : settings.reason
     if (anatomy && !reason) {
-      const symmetricActivation = isSymmetric(anatomy, settings.method)
-      chosen.push({ name, anatomy, symmetricActivation, perChannelWeight: settings.perChannel })
+      const observer = observerSpec(settings.activation, mustBeSymmetric(anatomy))
+      chosen.push({ name, anatomy, observer, perChannelWeight: settings.perChannel })
       return
     }
     kept.set(node, {

@@ -1,0 +1,85 @@
+// The best method for a tensor: every method's range from the same histogram, the one of least quantization error wins.
+import type { ActivationMethod } from '../../../contract/recipe.ts'
+import { BinnedDistribution, quantizationError } from './distribution.ts'
+import { hfmgRange } from './hfmg.ts'
+import { type Bins, coarser, GrowingHistogram } from './histogram.ts'
+import { ifmrRange } from './ifmr.ts'
+import { klRange } from './kl.ts'
+import { MovingAverageObserver } from './extremes.ts'
+import { mseRange } from './mse.ts'
+import {
+  ACTIVATION_BITS,
+  type ClipRange,
+  type GridOptions,
+  type Observer,
+  type TensorValues,
+} from './observer.ts'
+import { percentileRange } from './percentile.ts'
+import type { ObserverSpec } from './spec.ts'
+
+/** Percentiles tried besides the recipe's. */
+const PERCENTILES = [99.9, 99.999]
+
+export interface Candidate {
+  method: ActivationMethod
+  range: ClipRange
+  /** Signal to quantization noise of this tensor on the grid of this range. */
+  sqnrDb: number
+}
+
+/** Every method's range with its SQNR; earlier entries are the simpler methods. */
+export function compareMethods(bins: Bins, averaged: ClipRange, spec: ObserverSpec): Candidate[] {
+  const grid: GridOptions = { symmetric: spec.symmetric, bits: ACTIVATION_BITS }
+  const distribution = new BinnedDistribution(bins)
+  const percentiles = [spec.percentile, ...PERCENTILES]
+  const ranges: [ActivationMethod, ClipRange][] = [
+    [spec.symmetric ? 'max_abs' : 'min_max', { min: bins.min, max: bins.max }],
+    ['moving_average', averaged],
+    ...percentiles.map((percentile): [ActivationMethod, ClipRange] => [
+      'percentile',
+      percentileRange(distribution, percentile, spec.symmetric),
+    ]),
+    ['kl', klRange(bins, grid)],
+    ['ifmr', ifmrRange(distribution, spec.ifmr, grid)],
+    // AMCT's search takes one step per bin: with half the bins it is four times as fast and loses nothing visible.
+    ['hfmg', hfmgRange(coarser(bins, 2), grid)],
+    ['mse', mseRange(distribution, grid)],
+  ]
+  return ranges.map(([method, range]) => {
+    const error = quantizationError(distribution, range, grid)
+    return { method, range, sqnrDb: 10 * Math.log10(distribution.square / error) }
+  })
+}
+
+/** Chooses the method tensor by tensor. */
+export class AutoObserver implements Observer {
+  readonly #spec: ObserverSpec
+  readonly #histogram: GrowingHistogram
+  readonly #average: MovingAverageObserver
+
+  constructor(spec: ObserverSpec) {
+    this.#spec = spec
+    this.#histogram = new GrowingHistogram(spec.bins)
+    this.#average = new MovingAverageObserver(spec.averagingConstant)
+  }
+
+  add(values: TensorValues): void {
+    this.#histogram.add(values)
+    this.#average.add(values)
+  }
+
+  range(): ClipRange & { method: ActivationMethod } {
+    const bins = this.#histogram.bins()
+    const simplest = {
+      min: bins.min,
+      max: bins.max,
+      method: this.#spec.symmetric ? 'max_abs' : 'min_max',
+    } as const
+    // All zeros, or nothing: no grid is better than another.
+    if (bins.min === bins.max) return simplest
+    const [first, ...others] = compareMethods(bins, this.#average.range(), this.#spec)
+    if (!first) return simplest
+    const best = others.reduce((leader, rival) => (rival.sqnrDb > leader.sqnrDb ? rival : leader), first)
+    return { ...best.range, method: best.method }
+  }
+}

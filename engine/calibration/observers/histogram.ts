@@ -1,0 +1,135 @@
+// A histogram whose range grows with the data and never loses a count: bins are [k w, (k + 1) w) with w a power of two,
+// so a wider range merges whole bins. What it holds depends on the values alone, not on their order or on how they were
+// split between histograms.
+import type { TensorValues } from './observer.ts'
+
+/** Exponent of the narrowest bin: 2^-149 is the smallest float32 above zero. */
+const SMALLEST_EXPONENT = -149
+/** Bins narrower than a float32 step of the largest value tell nothing more. */
+const MANTISSA_BITS = 24
+
+/** The smallest power of two with which [min, max] fits into `capacity` aligned bins. */
+export function binWidth(min: number, max: number, capacity: number): number {
+  const largest = Math.max(Math.abs(min), Math.abs(max))
+  const exponent = Math.max(
+    SMALLEST_EXPONENT,
+    Math.floor(Math.log2((max - min) / capacity)),
+    Math.floor(Math.log2(largest)) - MANTISSA_BITS,
+  )
+  let width = 2 ** exponent
+  while (Math.floor(max / width) - Math.floor(min / width) + 1 > capacity) width *= 2
+  return width
+}
+
+/** A fixed view of a histogram: `counts[i]` values in [low + i * width, low + (i + 1) * width). */
+export interface Bins {
+  low: number
+  width: number
+  counts: Float64Array
+  /** Smallest and largest value seen, exact. */
+  min: number
+  max: number
+  total: number
+}
+
+/** Counts are doubles: whole numbers up to 2^53, where 32 bits would overflow on long calibrations. */
+export class GrowingHistogram {
+  readonly capacity: number
+  #counts: Float64Array
+  /** Index of the first bin: it starts at #first * #width. */
+  #first = 0
+  #width = 0
+  #min = Infinity
+  #max = -Infinity
+  #total = 0
+
+  /** @param capacity Bins at most; at least half of them span the range of the data. */
+  constructor(capacity: number) {
+    this.capacity = capacity
+    this.#counts = new Float64Array(capacity)
+  }
+
+  get total(): number {
+    return this.#total
+  }
+
+  add({ data, min, max }: TensorValues): void {
+    if (data.length === 0) return
+    this.#cover(min, max)
+    const counts = this.#counts
+    const perWidth = 1 / this.#width
+    const first = this.#first
+    for (let index = 0; index < data.length; index++) {
+      // Exact in double: a float32 times a power of two, and never below 0 after the subtraction.
+      const bin = ((data[index] as number) * perWidth - first) | 0
+      ;(counts[bin] as number)++
+    }
+    this.#total += data.length
+  }
+
+  /** Adds all counts of another histogram of the same capacity, as if it had seen the same values itself. */
+  merge(other: GrowingHistogram): void {
+    if (other.#total === 0) return
+    this.#cover(other.#min, other.#max)
+    this.#take(other.#counts, other.#first, other.#width)
+    this.#total += other.#total
+  }
+
+  /** The bins in use. */
+  bins(): Bins {
+    const { width } = this
+    const used = this.#total === 0 ? 0 : Math.floor(this.#max / width) - this.#first + 1
+    return {
+      low: this.#first * width,
+      width,
+      counts: this.#counts.slice(0, used),
+      min: this.#total === 0 ? 0 : this.#min,
+      max: this.#total === 0 ? 0 : this.#max,
+      total: this.#total,
+    }
+  }
+
+  /** Width of a bin now; grows with the range. */
+  get width(): number {
+    return this.#width
+  }
+
+  #cover(min: number, max: number): void {
+    if (min >= this.#min && max <= this.#max) return
+    this.#min = Math.min(min, this.#min)
+    this.#max = Math.max(max, this.#max)
+    const [counts, first, width] = [this.#counts, this.#first, this.#width]
+    this.#width = binWidth(this.#min, this.#max, this.capacity)
+    this.#first = Math.floor(this.#min / this.#width)
+    if (this.#total === 0) return
+    if (first === this.#first && width === this.#width) return
+    this.#counts = new Float64Array(this.capacity)
+    this.#take(counts, first, width)
+  }
+
+  /** Bins of a width that divides ours move whole into the bin that holds them. */
+  #take(counts: Float64Array, first: number, width: number): void {
+    const ratio = this.#width / width
+    for (let index = 0; index < counts.length; index++) {
+      const count = counts[index] as number
+      if (count === 0) continue
+      const target = Math.floor((first + index) / ratio) - this.#first
+      this.#counts[target] = (this.#counts[target] as number) + count
+    }
+  }
+}
+
+/** The same counts in bins `factor` times as wide, aligned like the first ones. */
+export function coarser(bins: Bins, factor: number): Bins {
+  if (factor <= 1) return bins
+  const width = bins.width * factor
+  const shift = Math.round(bins.low / bins.width)
+  const first = Math.floor(shift / factor)
+  const used = Math.floor((shift + bins.counts.length - 1) / factor) - first + 1
+  const counts = new Float64Array(used)
+  bins.counts.forEach((count, index) => {
+    const target = Math.floor((shift + index) / factor) - first
+    counts[target] = (counts[target] as number) + count
+  })
+  return { ...bins, low: first * width, width, counts }
+}

@@ -1,0 +1,60 @@
+// The range of least squared error, both ends searched from the whole range down to a thousandth of it.
+import { type Distribution, quantizationError } from './distribution.ts'
+import { type ClipRange, EMPTY_RANGE, type GridOptions } from './observer.ts'
+
+/** Ends tried first: 64 in equal ratios, from all of the range to this fraction of it. */
+const SMALLEST_SHARE = 1e-3
+const COARSE_STEPS = 64
+/** Each refinement looks at this many points between the neighbours of the best so far. */
+const FINE_STEPS = 8
+const REFINEMENTS = 3
+/** Both ends in turn, until neither moves. */
+const MAX_ROUNDS = 4
+
+/** The factor in [SMALLEST_SHARE, 1] of least error: equal ratios first, then closer around the best. */
+function bestFactor(error: (factor: number) => number): { factor: number; error: number } {
+  let best = { factor: 1, error: error(1) }
+  const attempt = (factor: number): void => {
+    const found = error(factor)
+    if (found < best.error) best = { factor, error: found }
+  }
+  let ratio = SMALLEST_SHARE ** (1 / (COARSE_STEPS - 1))
+  for (let step = 1; step < COARSE_STEPS; step++) attempt(ratio ** step)
+  for (let round = 0; round < REFINEMENTS; round++) {
+    const { factor: centre } = best
+    const finer = ratio ** (1 / FINE_STEPS)
+    for (let step = -FINE_STEPS + 1; step < FINE_STEPS; step++) {
+      const factor = centre * finer ** step
+      if (step !== 0 && factor <= 1) attempt(factor)
+    }
+    ratio = finer
+  }
+  return best
+}
+
+/** @returns the best range found; never worse than the whole range. */
+export function mseRange(distribution: Distribution, grid: GridOptions): ClipRange {
+  if (distribution.total === 0) return EMPTY_RANGE
+  const { min, max } = distribution
+  const errorOf = (range: ClipRange): number => quantizationError(distribution, range, grid)
+  // Both ends together: all there is to search when symmetric, else the start of the search.
+  const joint = bestFactor((factor) => errorOf({ min: min * factor, max: max * factor }))
+  let range = { min: min * joint.factor, max: max * joint.factor }
+  if (grid.symmetric || min >= 0 || max <= 0) return range
+  let least = joint.error
+  for (const start of [range, { min, max }]) {
+    let current = start
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const upper = bestFactor((factor) => errorOf({ min: current.min, max: max * factor }))
+      const lower = bestFactor((factor) => errorOf({ min: min * factor, max: max * upper.factor }))
+      const next = { min: min * lower.factor, max: max * upper.factor }
+      if (lower.error < least) {
+        least = lower.error
+        range = next
+      }
+      if (next.min === current.min && next.max === current.max) break
+      current = next
+    }
+  }
+  return range
+}
