@@ -189,19 +189,23 @@ export async function runSamples(
   visit: (run: SampleRun) => void,
 ): Promise<void> {
   checkCancelled(context)
-  const { session, close } = await openSession(model, label, options)
+  // ONNX Runtime refuses a run without outputs: nothing but inputs is wanted then.
+  const opened = model.graph.outputs.length > 0 ? await openSession(model, label, options) : undefined
+  const run = async (feeds: Record<string, Feed>): Promise<SampleRun['results']> => {
+    if (!opened) return {}
+    return opened.session.run(sessionFeeds(opened.session, feeds, label)).catch((error: unknown) => {
+      throw runFailure(error, label)
+    })
+  }
   try {
     for (let index = 0; index < dataset.count; index++) {
       checkCancelled(context)
       const sample = dataset.sampleName(index)
       const feeds = dataset.load(index)
-      const results = await session.run(sessionFeeds(session, feeds, label)).catch((error: unknown) => {
-        throw runFailure(error, label)
-      })
-      visit({ sample, feeds, results })
+      visit({ sample, feeds, results: await run(feeds) })
       await breathe()
     }
   } finally {
-    await close()
+    await opened?.close()
   }
 }

@@ -21,6 +21,19 @@ const PRESETS: readonly RecipePreset[] = [
     recipe: { ...defaultRecipe, name: 'INT8 balanced' },
   },
   {
+    id: 'accurate',
+    name: { en: 'INT8 best range per tensor', zh: 'INT8 逐张量最佳范围' },
+    description: {
+      en: 'Every range method is tried on every activation tensor; the best SQNR wins. Slower calibration.',
+      zh: '对每个激活张量尝试所有范围方法，取 SQNR 最高者；校准较慢。',
+    },
+    recipe: recipeSchema.parse({
+      schema: RECIPE_SCHEMA,
+      name: 'INT8 best range per tensor',
+      activation: { method: 'auto' },
+    }),
+  },
+  {
     id: 'symmetric',
     name: { en: 'INT8 symmetric', zh: 'INT8 对称' },
     description: {
@@ -131,6 +144,10 @@ export function formatAmctConfig(
     if (override.activation || override.weight) {
       notes.push(`The method chosen for ${override.layer} alone has no counterpart.`)
     }
+  }
+  const parameters = Object.keys(recipe.activation).filter((key) => key !== 'method')
+  if (parameters.length > 0) {
+    notes.push(`${parameters.join(', ')} of the activation method have no counterpart: the defaults apply.`)
   }
   if (!recipe.weight.per_channel) notes.push('Weights per tensor for convolutions have no counterpart.')
   const config = {

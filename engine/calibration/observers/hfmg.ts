@@ -95,7 +95,9 @@ export function hfmgRange(bins: Bins, { bits }: GridOptions): ClipRange {
       best = [left, right]
     }
   }
-  return { min: low + best[0] * width, max: low + (best[1] + 1) * width }
+  // In float32, as AMCT: the last bit of the scale depends on it.
+  const edge = (bin: number): number => Math.fround(low + Math.fround(bin * Math.fround(width)))
+  return { min: edge(best[0]), max: edge(best[1] + 1) }
 }
 
 /** AMCT's running histogram: over the range seen so far, every batch of values counted on the joined range. */

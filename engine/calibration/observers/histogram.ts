@@ -60,8 +60,8 @@ export class GrowingHistogram {
     const perWidth = 1 / this.#width
     const first = this.#first
     for (let index = 0; index < data.length; index++) {
-      // Exact in double: a float32 times a power of two, and never below 0 after the subtraction.
-      const bin = ((data[index] as number) * perWidth - first) | 0
+      // Exact: a float32 times a power of two. The floor comes before the subtraction, which could round.
+      const bin = Math.floor((data[index] as number) * perWidth) - first
       ;(counts[bin] as number)++
     }
     this.#total += data.length

@@ -88,7 +88,7 @@ describe('amct_config.json', () => {
     ['"INT8"', '"INT4"', 'quantization_info.data_type', '"INT8"'],
     [
       '"activation_quant_method": "max_abs"',
-      '"activation_quant_method": "kl"',
+      '"activation_quant_method": "k1"',
       'activation_quant_method',
       '"min_max"',
     ],
@@ -109,6 +109,55 @@ describe('recipe', () => {
     expect(recipe).toEqual(defaultRecipe)
     expect(recipe.activation.method).toBe('min_max')
     expect(recipe.weight).toEqual({ method: 'max_abs', per_channel: true })
+  })
+
+  it.each([
+    ['max_abs', 'max_abs'],
+    ['min_max', 'min_max'],
+    ['minmax', 'min_max'],
+    ['kl', 'kl'],
+    ['entropy', 'kl'],
+    ['percentile', 'percentile'],
+    ['moving_average', 'moving_average'],
+    ['mse', 'mse'],
+    ['ifmr', 'ifmr'],
+    ['hfmg', 'hfmg'],
+    ['auto', 'auto'],
+  ])('of an AMCT configuration takes the method name %s', (written, method) => {
+    const text = AMCT_CONFIG.replace(
+      '"activation_quant_method": "max_abs"',
+      `"activation_quant_method": "${written}"`,
+    )
+    expect(parseAmctToolConfig(text, 'amct_config.json').recipe.activation).toEqual({ method })
+  })
+
+  it('takes the parameters of a method, for all layers and for some', () => {
+    const ifmr = { method: 'ifmr', max_percentile: 0.9999, search_range: [0.5, 1.2], search_step: 0.05 }
+    const override = { layer: '*', activation: { method: 'percentile', percentile: 99.9, symmetric: true } }
+    const text = JSON.stringify({ schema: RECIPE_SCHEMA, activation: ifmr, overrides: [override] })
+    const recipe = parseRecipe(text, 'r.json')
+    expect(recipe.activation).toEqual(ifmr)
+    expect(recipe.overrides[0]).toEqual(override)
+  })
+
+  it.each([
+    ['{ "method": "kl", "percentile": 99 }', 'activation.percentile', 'symmetric, bins'],
+    ['{ "percentile": 99 }', 'activation.percentile', 'min_max'],
+    ['{ "method": "percentile", "percentile": 50 }', 'activation.percentile', '50'],
+    ['{ "method": "percentile", "percentile": 100.1 }', 'activation.percentile', '100'],
+    ['{ "method": "max_abs", "symmetric": false }', 'activation.symmetric', 'min_max'],
+    ['{ "method": "mse", "bins": 1000 }', 'activation.bins', '1024'],
+    ['{ "method": "hfmg", "bins": 16384 }', 'activation.bins', '8192'],
+    ['{ "method": "ifmr", "search_range": [1.3, 0.7] }', 'activation.search_range', 'below'],
+    ['{ "method": "ifmr", "search_range": [0.9, 1], "search_step": 0.2 }', 'activation.search_step', 'range'],
+    ['{ "method": "ifmr", "max_percentile": 0.5 }', 'activation.max_percentile', '0.5'],
+    ['{ "method": "moving_average", "averaging_constant": 0 }', 'activation.averaging_constant', '0'],
+  ])('refuses a parameter that does not fit: %s', (activation, key, expected) => {
+    const text = `{ "schema": "${RECIPE_SCHEMA}", "activation": ${activation} }`
+    const error = failure(() => parseRecipe(text, 'r.json'))
+    expect(error.code).toBe('E_JSON_VALUE')
+    expect(error.details.key).toBe(key)
+    expect(`${error.message} ${error.hint}`).toContain(expected)
   })
 
   it('survives writing and reading', () => {
