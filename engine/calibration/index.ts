@@ -1,4 +1,4 @@
-// The public face of engine/calibration: data sets and the activation ranges they give.
+// The public face of engine/calibration: data sets, observers, and the activation ranges they give.
 export { openDataset } from './dataset.ts'
 export type { CalibrationDataset, Feed } from './dataset.ts'
 export { modelInputs } from './model-inputs.ts'

@@ -77,6 +77,11 @@ async function measure(folder: string): Promise<Metric[]> {
       const each = reference.map((expected, index) => sqnrDb(expected, values[index] ?? new Float32Array()))
       metrics.push(
         { name: `${name}.sqnr`, value: sqnrDb(joined(reference), joined(values)), unit: 'dB' },
+        {
+          name: `${name}.mean_of_samples`,
+          value: each.reduce((sum, decibels) => sum + decibels, 0) / each.length,
+          unit: 'dB',
+        },
         { name: `${name}.worst_sample`, value: Math.min(...each), unit: 'dB' },
         { name: `${name}.calibrate_seconds`, value: result.seconds.calibrate, unit: 's' },
       )
