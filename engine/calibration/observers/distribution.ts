@@ -17,6 +17,11 @@ export interface Distribution {
   readonly partial: number
   /** The rank-th smallest value, rank from 1 to total; within one bin for a histogram. */
   orderStatistic: (rank: number) => number
+  /**
+   * Sum of squared differences when every value becomes the centre of its cell: cell k is [low + k step, low + (k + 1)
+   * step), the first and the last one reach to infinity.
+   */
+  cellError: (low: number, step: number, cells: number) => number
 }
 
 /** A histogram as a distribution. */
@@ -82,6 +87,40 @@ export class BinnedDistribution implements Distribution {
     const share = (rank - 0.5 - (this.#counts[from] as number)) / (counts[from] as number)
     return Math.min(this.max, Math.max(this.min, low + (from + share) * width))
   }
+
+  /** Hot: thousands of candidate grids per tensor. Boundaries advance in bins, and nothing is called inside. */
+  cellError(low: number, step: number, cells: number): number {
+    const { low: origin, width, counts } = this.#bins
+    const below = this.#counts
+    const sums = this.#sums
+    const bins = counts.length
+    const perWidth = 1 / width
+    const total = this.total
+    const whole = this.sum
+    let count = 0
+    let sum = 0
+    let error = this.square
+    for (let cell = 0; cell < cells; cell++) {
+      const boundary = low + (cell + 1) * step
+      const position = (boundary - origin) * perWidth
+      if (position <= 0 && cell < cells - 1) continue
+      let nextCount = total
+      let nextSum = whole
+      if (position < bins && cell < cells - 1) {
+        const index = Math.floor(position)
+        const inside = (counts[index] as number) * (position - index)
+        nextCount = (below[index] as number) + inside
+        nextSum = (sums[index] as number) + inside * 0.5 * (origin + index * width + boundary)
+      }
+      const centre = boundary - 0.5 * step
+      // sum (x - c)^2 = sum x^2 - 2 c sum x + n c^2; the first term is the same for every grid.
+      error += centre * (centre * (nextCount - count) - 2 * (nextSum - sum))
+      count = nextCount
+      sum = nextSum
+      if (position >= bins) break
+    }
+    return Math.max(0, error)
+  }
 }
 
 /** All values themselves, sorted. */
@@ -128,30 +167,18 @@ export class SampleDistribution implements Distribution {
   orderStatistic(rank: number): number {
     return this.#sorted[Math.min(this.total, Math.max(1, rank)) - 1] ?? 0
   }
-}
 
-/**
- * Sum of squared differences when every value becomes the centre of its cell: cell k is [low + k step, low + (k + 1)
- * step), the first and the last one reach to infinity.
- */
-export function cellError(distribution: Distribution, low: number, step: number, cells: number): number {
-  let [count, sum, error] = [0, 0, distribution.square]
-  for (let cell = 0; cell < cells; cell++) {
-    if (cell === cells - 1) {
-      distribution.seek(Infinity)
-    } else {
-      distribution.seek(low + (cell + 1) * step)
-    }
-    const values = distribution.count - count
-    if (values > 0) {
+  cellError(low: number, step: number, cells: number): number {
+    let [count, sum, error] = [0, 0, this.square]
+    for (let cell = 0; cell < cells; cell++) {
+      this.seek(cell === cells - 1 ? Infinity : low + (cell + 1) * step)
       const centre = low + (cell + 0.5) * step
-      // sum (x - c)^2 = sum x^2 - 2 c sum x + n c^2; the first term is the same for every grid.
-      error += centre * (centre * values - 2 * (distribution.partial - sum))
-      count = distribution.count
-      sum = distribution.partial
+      error += centre * (centre * (this.count - count) - 2 * (this.partial - sum))
+      count = this.count
+      sum = this.partial
     }
+    return Math.max(0, error)
   }
-  return Math.max(0, error)
 }
 
 /** Sum of squared quantization errors of a range's grid, clipping and the rounded zero point included. */
@@ -162,5 +189,5 @@ export function quantizationError(
 ): number {
   const { scale, offset } = activationScaleOffset(range.min, range.max, symmetric, bits)
   const lowest = -(2 ** (bits - 1)) - offset
-  return cellError(distribution, (lowest - 0.5) * scale, scale, 2 ** bits)
+  return distribution.cellError((lowest - 0.5) * scale, scale, 2 ** bits)
 }

@@ -1,7 +1,7 @@
 // HFMG, Histogram Feature Map Glutton: a histogram of the data, from whose ends bins are greedily given up; the window
 // with the least quantization error wins. After AMCT, custom_op/hfmg/hfmg_impl.py.
 import { FLOAT32_EPSILON } from '../grid.ts'
-import { BinnedDistribution, cellError } from './distribution.ts'
+import { BinnedDistribution } from './distribution.ts'
 import type { Bins } from './histogram.ts'
 import {
   type ClipRange,
@@ -89,7 +89,7 @@ export function hfmgRange(bins: Bins, { bits }: GridOptions): ClipRange {
   let leastError = Infinity
   for (const [left, right] of searchWindows(counts, total)) {
     const step = (width * (right - left + 1)) / 2 ** bits
-    const error = step < FLOAT32_EPSILON ? 0 : cellError(distribution, low + left * width, step, 2 ** bits)
+    const error = step < FLOAT32_EPSILON ? 0 : distribution.cellError(low + left * width, step, 2 ** bits)
     if (error < leastError) {
       leastError = error
       best = [left, right]

@@ -1,7 +1,7 @@
 // IFMR, Input Feature Map Reconstruction: the range, near a trimmed maximum, that reconstructs the data best.
 // After AMCT, custom_op/ifmr/ifmr_impl.py.
 import { FLOAT32_EPSILON, roundHalfEven } from '../grid.ts'
-import { BinnedDistribution, cellError, type Distribution, SampleDistribution } from './distribution.ts'
+import { BinnedDistribution, type Distribution, SampleDistribution } from './distribution.ts'
 import { GrowingHistogram } from './histogram.ts'
 import {
   type ClipRange,
@@ -51,7 +51,7 @@ function candidateGrid(
 function reconstructionError(distribution: Distribution, low: number, high: number, scale: number): number {
   const first = roundHalfEven(Math.fround(low / scale))
   const last = roundHalfEven(Math.fround(high / scale))
-  return cellError(distribution, (first - 0.5) * scale, scale, last - first + 1)
+  return distribution.cellError((first - 0.5) * scale, scale, last - first + 1)
 }
 
 /** Searches the range as AMCT does: only the upper end moves, or both together when symmetric. */

@@ -2,7 +2,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { BinnedDistribution, SampleDistribution } from '../../../engine/calibration/observers/distribution.ts'
-import { cellError } from '../../../engine/calibration/observers/distribution.ts'
 import { binWidth, coarser, GrowingHistogram } from '../../../engine/calibration/observers/histogram.ts'
 import { generate } from '../quantization/vectors.ts'
 import { valuesOf } from './values.ts'
@@ -111,10 +110,10 @@ describe('quantization error', () => {
     [-20, 1, 40],
   ])('of samples is the sum over the values; of a histogram nearly so: from %d by %d', (low, step, cells) => {
     const expected = direct(low, step, cells)
-    expect(cellError(new SampleDistribution(data.slice()), low, step, cells) / expected).toBeCloseTo(1, 9)
+    expect(new SampleDistribution(data.slice()).cellError(low, step, cells) / expected).toBeCloseTo(1, 9)
     const histogram = new GrowingHistogram(8192)
     histogram.add(valuesOf(data))
-    const binned = cellError(new BinnedDistribution(histogram.bins()), low, step, cells)
+    const binned = new BinnedDistribution(histogram.bins()).cellError(low, step, cells)
     expect(binned / expected).toBeCloseTo(1, 1)
   })
 })
