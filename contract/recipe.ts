@@ -75,7 +75,7 @@ function checkParameters(written: WrittenActivation, context: z.RefinementCtx): 
     context.addIssue({ code: 'custom', path: [parameter], message })
   for (const parameter of Object.keys(methodParameters) as MethodParameter[]) {
     if (written[parameter] !== undefined && !METHOD_PARAMETERS[method].includes(parameter)) {
-      refuse(parameter, `no parameter of ${method}, which takes ${METHOD_PARAMETERS[method].join(', ')}`)
+      refuse(parameter, `nothing here: ${method} takes only ${METHOD_PARAMETERS[method].join(', ')}`)
     }
   }
   if (method === 'max_abs' && written.symmetric === false) {
