@@ -28,8 +28,8 @@ const MAX_NPUS = 64
 const npuSmi = createNpuSmiReader()
 
 function problemOf(error: unknown): DeviceProblem {
-  const { code, message, hint } = toErrorShape(error)
-  return { code, message, hint }
+  const { code, message, hint, details } = toErrorShape(error)
+  return { code, message, hint, details }
 }
 
 /** Opens the device, runs its probe, closes it. Failures to open are a failed probe. */

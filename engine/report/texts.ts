@@ -68,7 +68,7 @@ export type ReportText = keyof typeof en
 const zh: Record<ReportText, string> = {
   report: '对比报告',
   labelMeasured: '实测：{device}（{clock}）。',
-  labelSimulated: '模拟：{device} 的时延来自成本模型（{status}），真实设备预计在 x/÷ {factor} 之内。',
+  labelSimulated: '仿真：{device} 的时延来自成本模型（{status}），真实设备预计在 x/÷ {factor} 之内。',
   labelEstimated: '估算：{device} 的数据由计算得出，未实际运行。',
   metric: '指标',
   change: '{candidate} / {baseline}',
@@ -120,7 +120,7 @@ const zh: Record<ReportText, string> = {
   fitted: '已拟合',
   notValidated: '未经验证',
   deviceEvents: '设备事件计时',
-  simulatedClock: '模拟设备时钟',
+  simulatedClock: '仿真设备时钟',
   wallClock: '主机计时',
 }
 

@@ -33,7 +33,7 @@ describe.each(['html', 'md', 'csv'] as const)('%s', (format) => {
 
   test('is Chinese when asked', async () => {
     const text = await render({ comparison: exampleComparison }, format, 'zh')
-    expect(text).toContain('模拟')
+    expect(text).toContain('仿真')
     expect(text).toContain('时延均值')
     // The embedded data keeps the engine's own words.
     expect(text.split('<script')[0]).not.toMatch(/Simulated:|Latency, mean/)
