@@ -39,6 +39,8 @@ export interface WindowOptions {
   height?: number
   locale?: string
   dark?: boolean
+  /** Without transitions, so that colours are final when they are looked at. */
+  reducedMotion?: boolean
 }
 
 export interface OpenWindow {
@@ -53,11 +55,12 @@ export async function openWindow(
   url: string,
   options: WindowOptions = {},
 ): Promise<OpenWindow> {
-  const { width = 1440, height = 900, locale = 'en-US', dark = false } = options
+  const { width = 1440, height = 900, locale = 'en-US', dark = false, reducedMotion = false } = options
   const context = await browser.newContext({
     viewport: { width, height },
     locale,
     colorScheme: dark ? 'dark' : 'light',
+    reducedMotion: reducedMotion ? 'reduce' : 'no-preference',
     acceptDownloads: true,
     permissions: ['clipboard-read', 'clipboard-write'],
   })
@@ -75,6 +78,27 @@ export async function engineReady(page: Page): Promise<void> {
     .getByRole('status')
     .filter({ hasText: /engine ready|引擎就绪/ })
     .waitFor()
+}
+
+/** Waits until the page has stopped changing: lists and charts come with the answers of the engine. */
+export async function settled(page: Page): Promise<void> {
+  await page.evaluate(
+    () =>
+      new Promise<void>((resolve) => {
+        const end = (): void => {
+          observer.disconnect()
+          clearTimeout(longest)
+          resolve()
+        }
+        let quiet = setTimeout(end, 150)
+        const observer = new MutationObserver(() => {
+          clearTimeout(quiet)
+          quiet = setTimeout(end, 150)
+        })
+        const longest = setTimeout(end, 2000)
+        observer.observe(document.body, { subtree: true, childList: true, characterData: true })
+      }),
+  )
 }
 
 /** Goes to a page of the window by its address. */
