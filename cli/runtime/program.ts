@@ -38,6 +38,13 @@ function fullName(command: Command): string {
   return command.parent ? `${fullName(command.parent)} ${command.name()}` : command.name()
 }
 
+/** The sub-command that the arguments call, e.g. `aqw sample unet`. */
+function calledCommand(program: Command, argv: readonly string[]): Command {
+  const [name, ...rest] = argv.filter((argument) => !argument.startsWith('-'))
+  const called = program.commands.find((command) => command.name() === name)
+  return called ? calledCommand(called, rest) : program
+}
+
 /** Parses and runs; sets the exit code. */
 export async function runProgram(program: Command, argv: readonly string[]): Promise<void> {
   try {
@@ -53,10 +60,7 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
       return
     }
     const reason = error.message.replace(/^error: /, '').replaceAll('\n', ' ')
-    reportFailure(
-      program.name(),
-      new AppError('E_USAGE', { reason, command: program.name() }),
-      argv.includes('--json'),
-    )
+    const command = fullName(calledCommand(program, argv))
+    reportFailure(command, new AppError('E_USAGE', { reason, command }), argv.includes('--json'))
   }
 }

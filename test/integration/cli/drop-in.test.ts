@@ -129,12 +129,7 @@ describe('drop-in commands', () => {
   })
 
   it.each([
-    [
-      'a syntax error',
-      CONFIG.replace('"quant_mode":', '"quant_mode"'),
-      'E_JSON_SYNTAX',
-      /bad\.json:4:39/,
-    ],
+    ['a syntax error', CONFIG.replace('"quant_mode":', '"quant_mode"'), 'E_JSON_SYNTAX', /bad\.json:4:39/],
     [
       'an unknown key',
       CONFIG.replace('"quant_mode"', '"qaunt_mode"'),

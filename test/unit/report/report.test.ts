@@ -117,3 +117,25 @@ test('kernel times and file parts become charts with their values', async () => 
   expect(text).toContain('| Conv2D | 2.000 |')
   expect(text).toContain('| fp16 | 3.000 |')
 })
+
+test('the host CPU beside the device has its own table and its own conditions', async () => {
+  const host = { ...exampleComparison, host_cpu: null }
+  const comparison: Comparison = {
+    ...exampleComparison,
+    host_cpu: {
+      label: 'measured',
+      device: { ...host.device, id: 'cpu', kind: 'cpu', name: 'Some CPU' },
+      conditions: { ...host.conditions, warmup_runs: 20, warmup_ms: 2000 },
+      baseline: host.baseline,
+      candidates: host.candidates,
+      deltas: host.deltas,
+      incomparable: [],
+    },
+  }
+  const text = await render({ comparison }, 'md')
+  const [device = '', cpu = ''] = text.split('## Some CPU')
+  expect(device).toContain('| Device memory |')
+  expect(cpu.split('## Conditions')[0]).not.toContain('Device memory')
+  expect(cpu).toMatch(/Runs on cpu: .* warm-up 20 runs and 2000 ms/)
+  expect(cpu).toMatch(/Runs on sim:/)
+})
