@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { comparisonLines } from '../cli/comparison-output.ts'
-import { runCommand } from '../cli/runtime/host.ts'
+import { outliveReaders, runCommand } from '../cli/runtime/host.ts'
 import { productVersion } from '../cli/version.ts'
 import { checkWritable, writeFileAtomic } from '../engine/common/files.ts'
 import { compare } from '../engine/pipeline/compare.ts'
@@ -16,6 +16,7 @@ const DEVICE = 'sim:Ascend310P3'
 
 const { values } = parseArgs({ options: { 'output-dir': { type: 'string', default: 'artifacts/demo' } } })
 
+outliveReaders()
 await runCommand('demo', {}, async (host) => {
   const folder = path.resolve(values['output-dir'])
   mkdirSync(folder, { recursive: true })

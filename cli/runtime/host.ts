@@ -76,10 +76,12 @@ export function reportFailure(name: string, thrown: unknown, json: boolean): voi
 }
 
 /** A reader that has seen enough (`| head`) must not stop the work, nor the files that it still writes. */
-function outliveReader(stream: NodeJS.WriteStream): void {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE' && error.code !== 'ERR_STREAM_DESTROYED') throw error
-  })
+export function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE' && error.code !== 'ERR_STREAM_DESTROYED') throw error
+    })
+  }
 }
 
 /** Runs the work of a command to its end; never throws. */
@@ -96,8 +98,6 @@ export async function runCommand(
   }
   process.on('SIGINT', interrupt)
   process.on('SIGTERM', interrupt)
-  outliveReader(process.stdout)
-  outliveReader(process.stderr)
   const progress = new ProgressLine(process.stderr)
   const json = options.json === true
   try {

@@ -1,7 +1,7 @@
 // Commander with our exit codes: 0 for help and version, 2 for a wrong command line, and errors in our own form.
 import { Command, CommanderError } from 'commander'
 import { AppError } from '../../contract/errors/index.ts'
-import { EXIT, reportFailure, runCommand, type Host, type HostOptions } from './host.ts'
+import { EXIT, outliveReaders, reportFailure, runCommand, type Host, type HostOptions } from './host.ts'
 
 /** A command whose parse errors become E_USAGE. */
 export function createCommand(name: string): Command {
@@ -47,6 +47,7 @@ function calledCommand(program: Command, argv: readonly string[]): Command {
 
 /** Parses and runs; sets the exit code. */
 export async function runProgram(program: Command, argv: readonly string[]): Promise<void> {
+  outliveReaders()
   try {
     await program.parseAsync([...argv], { from: 'user' })
   } catch (error) {

@@ -296,13 +296,18 @@ describe('the command line itself', () => {
     expect(folder.list()).toEqual([])
   })
 
-  it('outlives a reader that has seen enough', async () => {
-    using folder = new Folder()
-    writeFileSync(folder.file('unet.onnx'), readFileSync(made.file('unet.onnx')))
-    const script = 'set -o pipefail; aqw inspect unet.onnx --top 1000 | true'
-    const outcome = await run('bash', ['-c', script], { cwd: folder.path })
-    expect(outcome).toEqual({ code: 0, stdout: '', stderr: '' })
-  })
+  it.each(['aqw inspect unet.onnx --top 1000', 'aqw --help', 'aqw inspect none.onnx --json 2>&1'])(
+    '`%s` outlives a reader that has seen enough',
+    async (command) => {
+      using folder = new Folder()
+      writeFileSync(folder.file('unet.onnx'), readFileSync(made.file('unet.onnx')))
+      const outcome = await run('bash', ['-c', `${command} | true; echo "\${PIPESTATUS[0]}"`], {
+        cwd: folder.path,
+      })
+      const code = command.includes('none') ? 1 : 0
+      expect(outcome).toEqual({ code: 0, stdout: `${code}\n`, stderr: '' })
+    },
+  )
 
   it('prints an error as JSON too when JSON was asked for', async () => {
     using folder = new Folder()

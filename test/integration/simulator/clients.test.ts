@@ -1,10 +1,10 @@
 // Programs written in C against the ACL prototypes, compiled and run unmodified on the simulated library.
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import ort from 'onnxruntime-node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { compileModel } from '../../../engine/compile/index.ts'
-import { compileC, compileClient, ensureLibrary, runProgram, temporaryFolder } from './kit.ts'
+import { BUILD, compileC, compileClient, ensureLibrary, runProgram, temporaryFolder } from './kit.ts'
 import { LINKED_SYMBOLS } from './symbols.ts'
 
 const SAMPLE = path.join(
@@ -14,6 +14,8 @@ const SAMPLE = path.join(
 const IMAGE = [4, 64, 64] as const
 const folder = temporaryFolder()
 const at = (name: string): string => path.join(folder, name)
+
+const LIBRARY = path.join(BUILD, 'libascendcl.so')
 
 const programs = { sync: '', async: '', memory: '' }
 let modelledMs = 0
@@ -89,6 +91,17 @@ describe('C programs', () => {
     await compileC(at('all.c'), at('all'), ['ascendcl'])
     expect(LINKED_SYMBOLS).toHaveLength(160)
     expect(await runProgram(at('all'), [])).toMatchObject({ code: 0, stdout: '', stderr: '' })
+  })
+
+  it('find those functions under every name of the library, and no others of ours in their way', async () => {
+    const nm = await runProgram('nm', ['-D', '--defined-only', '--format=posix', LIBRARY])
+    const exported = nm.stdout.split('\n').flatMap((line) => line.split(/[ @]/)[0] || [])
+    expect(exported.filter((name) => !/^(acl|ascendsim_)/.test(name))).toEqual([])
+    expect(LINKED_SYMBOLS.filter((name) => !exported.includes(name))).toEqual([])
+    expect(exported).toContain('ascendsim_version')
+    for (const part of ['rt', 'mdl', 'cblas', 'dvpp', 'op_compiler']) {
+      expect(realpathSync(path.join(path.dirname(LIBRARY), `libacl_${part}.so`))).toBe(realpathSync(LIBRARY))
+    }
   })
 
   it('run a model synchronously, and no faster than modelled', async () => {
