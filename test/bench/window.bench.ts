@@ -60,6 +60,7 @@ function scrollGaps(page: Page): Promise<number[]> {
     (table, frames) =>
       new Promise<number[]>((resolve) => {
         const gaps: number[] = []
+        const window = table.ownerDocument.defaultView
         let last = 0
         let frame = 0
         const step = (now: number): void => {
@@ -68,9 +69,9 @@ function scrollGaps(page: Page): Promise<number[]> {
           if (gaps.length >= frames) return resolve(gaps)
           // Fast enough that every frame shows other rows than the one before.
           table.scrollTop += (frame++ < frames / 2 ? 1 : -1) * 400
-          requestAnimationFrame(step)
+          window.requestAnimationFrame(step)
         }
-        requestAnimationFrame(step)
+        window.requestAnimationFrame(step)
       }),
     SCROLL_FRAMES,
   )

@@ -117,7 +117,7 @@ describe('by keyboard', () => {
     await show(page, { name: 'home', hash: '#/' })
     await walkByKeyboard(page, 1)
     await page.keyboard.press('Enter')
-    expect(await page.evaluate(() => document.activeElement?.id)).toBe('main')
+    expect(await page.locator(':focus').getAttribute('id')).toBe('main')
   })
 
   test('the palette finds a command, runs it, and gives the focus back on Escape', async () => {
@@ -129,7 +129,7 @@ describe('by keyboard', () => {
     await page.getByRole('combobox', { name: 'Type a command' }).waitFor()
     await page.keyboard.press('Escape')
     await page.getByRole('dialog').waitFor({ state: 'detached' })
-    expect(await button.evaluate((element) => element === document.activeElement)).toBe(true)
+    expect(await button.evaluate((element) => element === element.ownerDocument.activeElement)).toBe(true)
 
     await page.keyboard.press('Control+Shift+P')
     await page.keyboard.type('settings')
@@ -149,7 +149,7 @@ describe('by keyboard', () => {
     await dialog.waitFor()
     for (let step = 0; step < 25; step++) {
       await page.keyboard.press(step % 5 === 4 ? 'Shift+Tab' : 'Tab')
-      const inside = await dialog.evaluate((element) => element.contains(document.activeElement))
+      const inside = await dialog.evaluate((element) => element.contains(element.ownerDocument.activeElement))
       expect(inside, `after ${step + 1} presses`).toBe(true)
     }
     await page.keyboard.press('Escape')
@@ -174,7 +174,7 @@ describe('by keyboard', () => {
     const start = page.getByRole('dialog').getByRole('button', { name: 'Start' })
     await start.waitFor()
     for (let step = 0; step < 25; step++) {
-      if (await start.evaluate((element) => element === document.activeElement)) break
+      if (await start.evaluate((element) => element === element.ownerDocument.activeElement)) break
       await page.keyboard.press('Tab')
     }
     await page.keyboard.press('Enter')

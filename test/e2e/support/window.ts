@@ -82,8 +82,8 @@ export async function engineReady(page: Page): Promise<void> {
 
 /** Waits until the page has stopped changing: lists and charts come with the answers of the engine. */
 export async function settled(page: Page): Promise<void> {
-  await page.evaluate(
-    () =>
+  await page.locator('body').evaluate(
+    (body) =>
       new Promise<void>((resolve) => {
         const end = (): void => {
           observer.disconnect()
@@ -91,17 +91,17 @@ export async function settled(page: Page): Promise<void> {
           resolve()
         }
         let quiet = setTimeout(end, 150)
-        const observer = new MutationObserver(() => {
+        const observer = new body.ownerDocument.defaultView.MutationObserver(() => {
           clearTimeout(quiet)
           quiet = setTimeout(end, 150)
         })
         const longest = setTimeout(end, 2000)
-        observer.observe(document.body, { subtree: true, childList: true, characterData: true })
+        observer.observe(body, { subtree: true, childList: true, characterData: true })
       }),
   )
 }
 
 /** Goes to a page of the window by its address. */
 export async function goTo(page: Page, hash: string): Promise<void> {
-  await page.evaluate((next) => (location.hash = next), hash)
+  await page.locator('html').evaluate((root, next) => void (root.ownerDocument.location.hash = next), hash)
 }
