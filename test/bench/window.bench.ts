@@ -19,6 +19,9 @@ interface Metric {
 
 const LAYERS = 10_000
 const SCROLL_FRAMES = 240
+const SCROLL_PASSES = 5
+/** 7,200 px/s: a hard turn of the wheel, four rows of the table per frame. */
+const PIXELS_PER_FRAME = 120
 /** One frame at 60 Hz, with the jitter of a timer. */
 const FRAME_LIMIT_MS = 17.5
 
@@ -45,9 +48,9 @@ async function coldStart(browser: Browser, url: string): Promise<Metric[]> {
     const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: 'en-US' })
     const page = await context.newPage()
     await page.goto(url, { waitUntil: 'commit' })
-    await page.locator('main li a, main .sample .el-button--primary:not([disabled])').first().waitFor()
-    const project = page.getByRole('main').getByRole('link', { name: 'Sprite diffusion' }).first()
-    await project.waitFor()
+    const main = page.getByRole('main')
+    await main.getByRole('link', { name: 'Sprite diffusion' }).first().waitFor()
+    await main.locator('button:enabled', { hasText: 'Compare FP16 and INT8' }).waitFor()
     times.push(await page.evaluate(() => performance.now()))
     await context.close()
   }
@@ -57,7 +60,7 @@ async function coldStart(browser: Browser, url: string): Promise<Metric[]> {
 /** Gaps between animation frames while the layer table scrolls from top to bottom and back, as with a wheel. */
 function scrollGaps(page: Page): Promise<number[]> {
   return page.getByRole('grid', { name: 'Layers' }).evaluate(
-    (table, frames) =>
+    (table, { frames, pixels }) =>
       new Promise<number[]>((resolve) => {
         const gaps: number[] = []
         const window = table.ownerDocument.defaultView
@@ -67,13 +70,12 @@ function scrollGaps(page: Page): Promise<number[]> {
           if (last > 0) gaps.push(now - last)
           last = now
           if (gaps.length >= frames) return resolve(gaps)
-          // Fast enough that every frame shows other rows than the one before.
-          table.scrollTop += (frame++ < frames / 2 ? 1 : -1) * 400
+          table.scrollTop += (frame++ < frames / 2 ? 1 : -1) * pixels
           window.requestAnimationFrame(step)
         }
         window.requestAnimationFrame(step)
       }),
-    SCROLL_FRAMES,
+    { frames: SCROLL_FRAMES, pixels: PIXELS_PER_FRAME },
   )
 }
 
@@ -90,15 +92,16 @@ async function scroll(browser: Browser, url: string, folder: Folder): Promise<Me
   await page.getByRole('grid', { name: 'Layers' }).waitFor({ timeout: 60_000 })
   await settled(page)
   await scrollGaps(page)
-  const gaps = await scrollGaps(page)
+  const passes: number[][] = []
+  for (let pass = 0; pass < SCROLL_PASSES; pass++) passes.push(await scrollGaps(page))
   await context.close()
+  // The median of the passes: what else runs on the machine for a moment takes whole frames.
+  const middle = (figure: (gaps: number[]) => number): number => percentile(passes.map(figure), 0.5)
+  const mean = (gaps: number[]): number => gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length
+  const p95 = (gaps: number[]): number => percentile(gaps, 0.95)
   return [
-    {
-      name: 'window.scroll_mean_frame_ms',
-      value: gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length,
-      unit: 'ms',
-    },
-    below('window.scroll_p95_frame_ms', percentile(gaps, 0.95), FRAME_LIMIT_MS),
+    { name: 'window.scroll_mean_frame_ms', value: middle(mean), unit: 'ms' },
+    below('window.scroll_p95_frame_ms', middle(p95), FRAME_LIMIT_MS),
   ]
 }
 
