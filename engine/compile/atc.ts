@@ -9,14 +9,9 @@ import type { OmGears } from '../../contract/om.ts'
 import type { WorkContext } from '../../contract/work.ts'
 import { checkWritable, temporaryName } from '../common/files.ts'
 import { parseAtcError } from './atc-output.ts'
+import type { CompileRequest } from './compile.ts'
 
-export interface AtcRequest {
-  modelPath: string
-  soc: string
-  precision: Precision
-  outputPath: string
-  inputShapes?: Record<string, number[]>
-  gears?: OmGears
+export interface AtcRequest extends CompileRequest {
   /** Path of atc; found on PATH and in the CANN installation otherwise. */
   atcPath?: string
 }
