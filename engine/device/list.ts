@@ -22,7 +22,7 @@ export interface ListOptions extends WorkContext {
 }
 
 /** SoC whose probe stands for all simulated devices: they share one library and differ in tables only. */
-export const PROBED_SOC = 'Ascend310P3'
+const PROBED_SOC = 'Ascend310P3'
 const MAX_NPUS = 64
 
 const npuSmi = createNpuSmiReader()

@@ -26,7 +26,7 @@ export function labelOf(result: BenchmarkResult): FigureLabel {
   return result.clock === 'simulated device clock' ? 'simulated' : 'measured'
 }
 
-export function describeDevice(snapshot: DeviceSnapshot): ComparisonDevice {
+function describeDevice(snapshot: DeviceSnapshot): ComparisonDevice {
   const { id, kind, name, soc, clock, runtime } = snapshot
   return {
     id,

@@ -143,6 +143,12 @@ describe('drop-in commands', () => {
       'E_FILE_WRITE',
       /missing/,
     ],
+    [
+      'an output where no folder can be made',
+      CONFIG.replace('./unet_int8_amct.om', '/proc/out.om'),
+      'E_FILE_WRITE',
+      /\/proc\/out\.om/,
+    ],
     ['too few bins', CONFIG.replace('200', '201'), 'E_CALIBRATION_COUNT', /200[\s\S]*201/],
     [
       'a folder without bins',
