@@ -8,7 +8,10 @@ import { layersRule } from './eslint/layers.js'
 
 const house = { rules: { layers: layersRule } }
 const noPackages = (names) => ({
-  'no-restricted-imports': ['error', { patterns: names.map((name) => ({ group: [name], message: `not in this layer` })) }],
+  'no-restricted-imports': [
+    'error',
+    { patterns: names.map((name) => ({ group: [name], message: `not in this layer` })) },
+  ],
 })
 
 export default ts.config(
@@ -35,7 +38,16 @@ export default ts.config(
   },
   {
     files: ['contract/**/*.ts'],
-    rules: noPackages(['node:*', 'koffi', 'onnxruntime-node', 'better-sqlite3', 'electron', 'vue', 'vue-*', 'pinia']),
+    rules: noPackages([
+      'node:*',
+      'koffi',
+      'onnxruntime-node',
+      'better-sqlite3',
+      'electron',
+      'vue',
+      'vue-*',
+      'pinia',
+    ]),
   },
   {
     files: ['engine/**/*.ts', 'native/acl/**/*.ts'],

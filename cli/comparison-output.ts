@@ -1,40 +1,31 @@
-// A comparison on a terminal: title, verdict, table, conditions.
-import type { Comparison, ComparisonSection } from '../contract/comparison.ts'
-import {
-  conditionLines,
-  sectionTable,
-  sectionTitle,
-  verdictReasons,
-  verdictSentences,
-} from '../engine/pipeline/comparison-text.ts'
+// A comparison on a terminal: verdicts, tables and conditions of the report.
+import type { Comparison } from '../contract/comparison.ts'
+import { summaryBlocks, type Block } from '../engine/report/index.ts'
 import type { Paint } from './runtime/terminal.ts'
 import { textTable } from './runtime/table.ts'
 
-function sectionLines(section: ComparisonSection, comparison: Comparison, paint: Paint): string[] {
-  const { columns, rows } = sectionTable(section)
-  const table = textTable(
-    [{ title: '' }, ...columns.map((title) => ({ title, align: 'right' as const }))],
-    rows.map((row) => [row.label, ...row.cells]),
-  )
-  return [
-    paint('bold', sectionTitle(section, comparison)),
-    ...verdictSentences(section),
-    '',
-    ...table,
-    '',
-    ...section.incomparable.map(
-      (entry) => `not comparable, ${entry.field}: ${entry.baseline} against ${entry.candidate}`,
-    ),
-    ...verdictReasons(section).map((line) => paint('dim', line)),
-  ]
+function blockLines(block: Block, paint: Paint): string[] {
+  switch (block.kind) {
+    case 'heading':
+      return [paint('bold', block.text)]
+    case 'paragraph':
+    case 'code':
+      return [block.text]
+    case 'list':
+      return [...block.items.map((item) => paint('dim', item)), '']
+    case 'table': {
+      const [first = '', ...others] = block.columns
+      const columns = [{ title: first }, ...others.map((title) => ({ title, align: 'right' as const }))]
+      const rows = block.rows.map((row) => [row.label, ...row.cells])
+      return ['', ...textTable(columns, rows), '']
+    }
+    case 'bars':
+      return []
+  }
 }
 
 /** All lines of a comparison. */
 export function comparisonLines(comparison: Comparison, paint: Paint): string[] {
-  return [
-    ...sectionLines(comparison, comparison, paint),
-    ...(comparison.host_cpu ? ['', ...sectionLines(comparison.host_cpu, comparison, paint)] : []),
-    '',
-    ...conditionLines(comparison).map((line) => paint('dim', line)),
-  ]
+  const lines = summaryBlocks(comparison, 'en').flatMap((block) => blockLines(block, paint))
+  return lines.at(-1) === '' ? lines.slice(0, -1) : lines
 }

@@ -108,7 +108,7 @@ export const verdictTexts = {
   simulated: {
     severity: 'note',
     en: 'Simulated: latencies come from a cost model, not from hardware. They repeat exactly.',
-    zh: '模拟结果：时延来自成本模型而非硬件，可精确重复。',
+    zh: '仿真结果：时延来自成本模型而非硬件，可精确重复。',
   },
   'cost-model-not-validated': {
     severity: 'note',

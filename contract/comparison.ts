@@ -1,7 +1,7 @@
 // A comparison of two precisions of one model on one device, as written by `aqw compare`. Documented in
 // docs/comparison-schema.md. Keys are snake_case because people's scripts read these files.
 import { z } from 'zod'
-import { verdictSchema } from './benchmark.ts'
+import { latencySummarySchema, verdictSchema } from './benchmark.ts'
 import { clockSchema, deviceKindSchema } from './device.ts'
 
 export const COMPARISON_SCHEMA = 'aqw.comparison/1'
@@ -9,30 +9,6 @@ export const COMPARISON_SCHEMA = 'aqw.comparison/1'
 /** Where a figure comes from: a clock on real hardware, the simulated device clock, or a calculation alone. */
 export const figureLabelSchema = z.enum(['measured', 'simulated', 'estimated'])
 export type FigureLabel = z.infer<typeof figureLabelSchema>
-
-const percentile = z.number().nullable()
-
-/** Milliseconds per run. A percentile is null while `count` is below the number of runs in `needed`. */
-export const latencyFiguresSchema = z.object({
-  count: z.number().int().positive(),
-  mean: z.number(),
-  min: z.number(),
-  max: z.number(),
-  stddev: z.number(),
-  p50: percentile,
-  p90: percentile,
-  p95: percentile,
-  p99: percentile,
-  p999: percentile,
-  needed: z.object({
-    p50: z.number().int(),
-    p90: z.number().int(),
-    p95: z.number().int(),
-    p99: z.number().int(),
-    p999: z.number().int(),
-  }),
-})
-export type LatencyFigures = z.infer<typeof latencyFiguresSchema>
 
 /** Closeness to the FP32 reference. null stands for what has no finite value: no error at all, or NaN in the output. */
 export const outputQualitySchema = z.object({
@@ -65,11 +41,11 @@ export const comparisonSideSchema = z.object({
   sha256: z.string(),
   size_bytes: z.number().int().nonnegative(),
   /** Time of the model itself: device time on an NPU, simulated device time, or wall time on the host CPU. */
-  latency_ms: latencyFiguresSchema,
+  latency_ms: latencySummarySchema,
   /** Copies to and from the device; null where there are none. */
-  h2d_ms: latencyFiguresSchema.nullable(),
-  d2h_ms: latencyFiguresSchema.nullable(),
-  end_to_end_ms: latencyFiguresSchema,
+  h2d_ms: latencySummarySchema.nullable(),
+  d2h_ms: latencySummarySchema.nullable(),
+  end_to_end_ms: latencySummarySchema,
   /** Inferences per second: runs x batch / time of the model itself, and with copies. */
   qps: z.number(),
   end_to_end_qps: z.number(),

@@ -60,8 +60,13 @@ export function formatDeviceSelector(selector: DeviceSelector): string {
   return 'cpu'
 }
 
-/** Why a device cannot be used; the fields of an error shape without its details. */
-export const deviceProblemSchema = z.object({ code: z.string(), message: z.string(), hint: z.string() })
+/** Why a device cannot be used: an error shape. The details let the window say it in its own language. */
+export const deviceProblemSchema = z.object({
+  code: z.string(),
+  message: z.string(),
+  hint: z.string(),
+  details: z.record(z.string(), z.unknown()),
+})
 export type DeviceProblem = z.infer<typeof deviceProblemSchema>
 
 export const deviceProbeSchema = z.object({

@@ -27,7 +27,18 @@ const ENGINE_FORBIDDEN = {
   compile: ['calibration', 'training', 'analysis'],
   device: ['calibration', 'quantization', 'training', 'analysis', 'cost'],
   benchmark: ['calibration', 'quantization', 'training', 'analysis', 'cost', 'compile'],
-  workspace: ['calibration', 'quantization', 'training', 'analysis', 'cost', 'compile', 'device', 'benchmark', 'evaluation', 'pipeline'],
+  workspace: [
+    'calibration',
+    'quantization',
+    'training',
+    'analysis',
+    'cost',
+    'compile',
+    'device',
+    'benchmark',
+    'evaluation',
+    'pipeline',
+  ],
 }
 
 /** Layer -> layers it may import. Packages are restricted separately in eslint.config.js. */
@@ -81,7 +92,10 @@ export const layersRule = {
       const source = node.source?.value
       if (typeof source !== 'string') return
       if (!source.startsWith('.')) return
-      const to = path.relative(root, path.resolve(path.dirname(context.filename), source)).split(path.sep).join('/')
+      const to = path
+        .relative(root, path.resolve(path.dirname(context.filename), source))
+        .split(path.sep)
+        .join('/')
       const reason = refusal(from, to)
       if (reason) context.report({ node, messageId: 'breach', data: { reason } })
     }

@@ -3,12 +3,12 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { comparisonLines } from '../cli/comparison-output.ts'
-import { runCommand } from '../cli/runtime/host.ts'
+import { outliveReaders, runCommand } from '../cli/runtime/host.ts'
 import { productVersion } from '../cli/version.ts'
 import { checkWritable, writeFileAtomic } from '../engine/common/files.ts'
 import { compare } from '../engine/pipeline/compare.ts'
 import { parseRecipe } from '../engine/quantization/index.ts'
-import { comparisonMarkdown } from '../engine/pipeline/comparison-text.ts'
+import { renderReport } from '../engine/report/index.ts'
 
 const SAMPLE = path.resolve(import.meta.dirname, '../resources/samples/sprite-diffusion')
 const recipe = path.join(SAMPLE, 'recipe.json')
@@ -16,6 +16,7 @@ const DEVICE = 'sim:Ascend310P3'
 
 const { values } = parseArgs({ options: { 'output-dir': { type: 'string', default: 'artifacts/demo' } } })
 
+outliveReaders()
 await runCommand('demo', {}, async (host) => {
   const folder = path.resolve(values['output-dir'])
   mkdirSync(folder, { recursive: true })
@@ -45,7 +46,7 @@ await runCommand('demo', {}, async (host) => {
     host.ctx,
   )
   writeFileAtomic(json, `${JSON.stringify(comparison, null, 2)}\n`)
-  writeFileAtomic(markdown, comparisonMarkdown(comparison))
+  writeFileAtomic(markdown, (await renderReport([{ comparison }], 'md', 'en')).bytes)
   for (const line of comparisonLines(comparison, host.paint)) host.print(line)
   host.print()
   host.print(`Wrote ${path.relative(process.cwd(), json)} and ${path.relative(process.cwd(), markdown)}`)

@@ -66,8 +66,8 @@ async function compareModels(host: Host, options: CompareOptions): Promise<void>
   const json = `${JSON.stringify(comparison, null, 2)}\n`
   if (options.json !== undefined && options.json !== '-') writeFileAtomic(options.json, json)
   if (options.markdown !== undefined) {
-    const { comparisonMarkdown } = await import('../../engine/pipeline/comparison-text.ts')
-    writeFileAtomic(options.markdown, comparisonMarkdown(comparison))
+    const { renderReport } = await import('../../engine/report/index.ts')
+    writeFileAtomic(options.markdown, (await renderReport([{ comparison }], 'md', 'en')).bytes)
   }
   if (options.json === '-') {
     host.print(json.trimEnd())

@@ -27,7 +27,7 @@ async function deviceChecks(host: Host): Promise<Check[]> {
     const usable = ofKind.filter((device) => device.usable)
     const problem = ofKind.find((device) => device.problem)?.problem
     if (usable.length === 0) {
-      const hint = problem === undefined ? '' : `${problem.message} ${problem.hint}`
+      const hint = problem === undefined ? '' : `${problem.message.replace(/[.。]$/, '')}. ${problem.hint}`
       return { name, state: 'missing', value: 'none usable', hint }
     }
     const [first] = usable

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import type { ModelSummary, TensorSummary } from '../../contract/model.ts'
 import type { OmSummary, OmTensor } from '../../contract/om.ts'
-import { formatBytes, formatCount, formatFigure } from '../../engine/common/units.ts'
+import { formatBytes, formatCount } from '../../engine/common/units.ts'
 import { modelFile, parseInteger } from '../runtime/arguments.ts'
 import type { Host } from '../runtime/host.ts'
 import { action, withCommonOptions } from '../runtime/program.ts'
@@ -110,7 +110,7 @@ function printOm(host: Host, summary: OmSummary, top: number): void {
       ? [
           [
             'latency model',
-            `${validation.status}, x/÷ ${formatFigure(validation.band.factor)}: ${validation.text}`,
+            `${validation.status}, x/÷ ${validation.band.factor}: ${validation.text}`,
           ] as const,
         ]
       : []),

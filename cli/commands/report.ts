@@ -12,6 +12,8 @@ import {
   type ReportFormat,
   type ReportLocale,
 } from '../../engine/report/index.ts'
+import { parseJson } from '../../engine/quantization/index.ts'
+import { existingFile } from '../runtime/arguments.ts'
 import type { Host } from '../runtime/host.ts'
 import { action, withCommonOptions } from '../runtime/program.ts'
 
@@ -29,27 +31,8 @@ Examples:
   aqw report fast.json small.json -o both.md`
 
 function readComparison(file: string): Comparison {
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch (error) {
-    throw new AppError('E_FILE_READ', { path: file, reason: (error as Error).message })
-  }
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    throw new AppError('E_FILE_READ', { path: file, reason: (error as Error).message })
-  }
-  const parsed = comparisonSchema.safeParse(value)
-  if (parsed.success) return parsed.data
-  const [issue] = parsed.error.issues
-  throw new AppError('E_JSON_VALUE', {
-    path: file,
-    key: issue?.path.join('.') ?? '',
-    reason: issue?.message ?? '',
-    expected: 'a file written by "aqw compare --json"',
-  })
+  existingFile(file)
+  return parseJson(comparisonSchema, readFileSync(file, 'utf8'), file)
 }
 
 function formatOf(options: ReportOptions): ReportFormat {
@@ -72,7 +55,8 @@ async function writeReport(host: Host, options: ReportOptions, files: string[]):
   const entries = files.map((file) => ({ comparison: readComparison(file) }))
   const { bytes } = await renderReport(entries, format, options.language, host.ctx.signal)
   writeFileAtomic(options.output, bytes)
-  host.print(`${options.output}: ${formatBytes(bytes.length)}`)
+  if (host.json) host.printJson({ path: options.output, format, bytes: bytes.length })
+  else host.print(`${options.output}: ${formatBytes(bytes.length)}`)
 }
 
 export function register(command: Command): void {
@@ -81,6 +65,6 @@ export function register(command: Command): void {
     .requiredOption('-o, --output <file>', 'the report')
     .addOption(new Option('--format <format>', 'format of the report').choices([...reportFormats]))
     .addOption(new Option('--language <language>', 'en or zh').choices(['en', 'zh']).default('en'))
-  withCommonOptions(command, false).addHelpText('after', EXAMPLES)
+  withCommonOptions(command, true).addHelpText('after', EXAMPLES)
   action<ReportOptions>(command, (host, options, args) => writeReport(host, options, args))
 }

@@ -75,6 +75,15 @@ export function reportFailure(name: string, thrown: unknown, json: boolean): voi
   process.exitCode = exitCodeOf(error)
 }
 
+/** A reader that has seen enough (`| head`) must not stop the work, nor the files that it still writes. */
+export function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE' && error.code !== 'ERR_STREAM_DESTROYED') throw error
+    })
+  }
+}
+
 /** Runs the work of a command to its end; never throws. */
 export async function runCommand(
   name: string,

@@ -1,7 +1,7 @@
 // Commander with our exit codes: 0 for help and version, 2 for a wrong command line, and errors in our own form.
 import { Command, CommanderError } from 'commander'
 import { AppError } from '../../contract/errors/index.ts'
-import { EXIT, reportFailure, runCommand, type Host, type HostOptions } from './host.ts'
+import { EXIT, outliveReaders, reportFailure, runCommand, type Host, type HostOptions } from './host.ts'
 
 /** A command whose parse errors become E_USAGE. */
 export function createCommand(name: string): Command {
@@ -38,8 +38,16 @@ function fullName(command: Command): string {
   return command.parent ? `${fullName(command.parent)} ${command.name()}` : command.name()
 }
 
+/** The sub-command that the arguments call, e.g. `aqw sample unet`. */
+function calledCommand(program: Command, argv: readonly string[]): Command {
+  const [name, ...rest] = argv.filter((argument) => !argument.startsWith('-'))
+  const called = program.commands.find((command) => command.name() === name)
+  return called ? calledCommand(called, rest) : program
+}
+
 /** Parses and runs; sets the exit code. */
 export async function runProgram(program: Command, argv: readonly string[]): Promise<void> {
+  outliveReaders()
   try {
     await program.parseAsync([...argv], { from: 'user' })
   } catch (error) {
@@ -53,10 +61,7 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
       return
     }
     const reason = error.message.replace(/^error: /, '').replaceAll('\n', ' ')
-    reportFailure(
-      program.name(),
-      new AppError('E_USAGE', { reason, command: program.name() }),
-      argv.includes('--json'),
-    )
+    const command = fullName(calledCommand(program, argv))
+    reportFailure(command, new AppError('E_USAGE', { reason, command }), argv.includes('--json'))
   }
 }

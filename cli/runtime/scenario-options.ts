@@ -1,5 +1,5 @@
 // Options of a benchmark scenario.
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import type { ScenarioInput } from '../../contract/benchmark.ts'
 import { parseInteger } from './arguments.ts'
 
@@ -12,7 +12,12 @@ export interface ScenarioOptions {
 
 export function addScenarioOptions(command: Command): void {
   command
-    .option('--loop-count <n>', 'exactly n runs (default: until --runs and --duration are both met)')
+    .addOption(
+      new Option(
+        '--loop-count <n>',
+        'exactly n runs (default: until --runs and --duration are both met)',
+      ).conflicts(['runs', 'duration']),
+    )
     .option('--runs <n>', 'at least n runs (default: 100)')
     .option('--duration <ms>', 'at least this long (default: 3000; 0 on a simulated device)')
     .option('--warmup <n>', 'at least n runs before measuring (default: 20; 2 on a simulated device)')

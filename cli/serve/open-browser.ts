@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 
 /** The command that opens an address on a platform. */
-export function openCommand(url: string, platform: NodeJS.Platform): [string, string[]] {
+function openCommand(url: string, platform: NodeJS.Platform): [string, string[]] {
   if (platform === 'darwin') return ['open', [url]]
   // `start` is a shell built-in; explorer takes the address as its one argument.
   if (platform === 'win32') return ['explorer.exe', [url]]

@@ -81,7 +81,7 @@ export const compileErrors = {
       hint: 'Compile with precision fp16 or int8, or split the model.',
     },
     zh: {
-      message: '{path}：编译后的负载为 {actual} 字节，模拟运行时最多接受 {limit} 字节',
+      message: '{path}：编译后的负载为 {actual} 字节，仿真运行时最多接受 {limit} 字节',
       hint: '请使用 fp16 或 int8 精度编译，或拆分模型。',
     },
   },
@@ -108,8 +108,8 @@ export const compileErrors = {
       hint: 'Use it on an NPU, or compile the source model for a simulated device.',
     },
     zh: {
-      message: '{path} 不是由模拟编译器生成的（{compiler}），其中只有设备代码',
-      hint: '请在 NPU 上使用，或将源模型编译到模拟设备。',
+      message: '{path} 不是由仿真编译器生成的（{compiler}），其中只有设备代码',
+      hint: '请在 NPU 上使用，或将源模型编译到仿真设备。',
     },
   },
   E_OM_REAL: {
@@ -137,7 +137,7 @@ export const compileErrors = {
     },
     zh: {
       message: '未找到 ATC 编译器（{looked}）。',
-      hint: '请安装 CANN toolkit 并执行其 set_env.sh，或选择模拟设备（--device sim:{soc}）。',
+      hint: '请安装 CANN toolkit 并执行其 set_env.sh，或选择仿真设备（--device sim:{soc}）。',
     },
   },
   E_ATC_FAILED: {

@@ -26,7 +26,7 @@ export const deviceErrors = {
       hint: 'Run `npm run build:native` (needs g++), or use the device cpu.',
     },
     zh: {
-      message: '模拟设备库尚未构建：{path}',
+      message: '仿真设备库尚未构建：{path}',
       hint: '请运行 `npm run build:native`（需要 g++），或使用设备 cpu。',
     },
   },

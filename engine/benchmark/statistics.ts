@@ -3,7 +3,7 @@ import type { LatencySummary, PercentileName } from '../../contract/benchmark.ts
 import { AppError } from '../../contract/errors/index.ts'
 
 /** Share of samples at or below each percentile. */
-export const percentileShares: Readonly<Record<PercentileName, number>> = {
+const percentileShares: Readonly<Record<PercentileName, number>> = {
   p50: 0.5,
   p90: 0.9,
   p95: 0.95,

@@ -5,6 +5,7 @@ import {
   closeSync,
   constants,
   fsyncSync,
+  mkdirSync,
   openSync,
   renameSync,
   rmSync,
@@ -23,6 +24,17 @@ export function temporaryName(target: string): string {
 
 function writeFailure(target: string, error: unknown): AppError {
   return new AppError('E_FILE_WRITE', { path: target, reason: reasonOf(error) }, { cause: error })
+}
+
+/** Makes a folder beside `target` to prepare it in; the caller removes it. @throws E_FILE_WRITE */
+export function makeTemporaryFolder(target: string): string {
+  const folder = temporaryName(target)
+  try {
+    mkdirSync(folder)
+    return folder
+  } catch (error) {
+    throw writeFailure(target, error)
+  }
 }
 
 /** A file being written under a temporary name. Exactly one of `commit` and `discard` ends it. */

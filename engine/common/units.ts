@@ -25,11 +25,6 @@ export function formatFigure(value: number): string {
   return value.toFixed(Math.min(12, 3 - Math.floor(Math.log10(magnitude))))
 }
 
-/** Milliseconds, e.g. `3.142 ms`. */
-export function formatMilliseconds(ms: number): string {
-  return `${formatFigure(ms)} ms`
-}
-
 /** A count with a metric suffix, e.g. `859.5 M`. */
 export function formatCount(count: number): string {
   if (count >= 1e9) return `${(count / 1e9).toFixed(2)} G`

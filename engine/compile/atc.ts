@@ -7,16 +7,11 @@ import type { Precision } from '../../contract/cost.ts'
 import { AppError } from '../../contract/errors/index.ts'
 import type { OmGears } from '../../contract/om.ts'
 import type { WorkContext } from '../../contract/work.ts'
-import { checkWritable, temporaryName } from '../common/files.ts'
+import { checkWritable, makeTemporaryFolder } from '../common/files.ts'
 import { parseAtcError } from './atc-output.ts'
+import type { CompileRequest } from './compile.ts'
 
-export interface AtcRequest {
-  modelPath: string
-  soc: string
-  precision: Precision
-  outputPath: string
-  inputShapes?: Record<string, number[]>
-  gears?: OmGears
+export interface AtcRequest extends CompileRequest {
   /** Path of atc; found on PATH and in the CANN installation otherwise. */
   atcPath?: string
 }
@@ -166,8 +161,7 @@ export async function runAtc(request: AtcRequest, ctx: WorkContext = {}): Promis
   if (ctx.signal?.aborted) throw new AppError('E_CANCELLED')
   const target = path.resolve(request.outputPath)
   // Next to the target: the result is moved by a rename. atc also leaves fusion_result.json and kernel_meta here.
-  const folder = temporaryName(target)
-  fs.mkdirSync(folder)
+  const folder = makeTemporaryFolder(target)
   const log = path.join(os.tmpdir(), `atc-${path.basename(target, '.om')}-${process.pid}-${Date.now()}.log`)
   const args = atcArguments(request, path.join(folder, path.basename(target, '.om')))
   const started = performance.now()

@@ -6,7 +6,7 @@ import type { CostValidation, SocSpec } from '../../contract/cost.ts'
  * |log(predicted / measured)| with equal weight per network; docs/cost-model.md has the method and the errors.
  * They are effective values: an efficiency above 1 means that the published bandwidth is not the true ceiling.
  */
-export const FITTED_310P3 = {
+const FITTED_310P3 = {
   launchSeconds: 4.69282e-6,
   modelSeconds: 0.00613416e-6,
   cubeEfficiency: 0.850481,

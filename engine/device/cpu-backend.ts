@@ -146,6 +146,8 @@ export class CpuBackend implements DeviceBackend {
       intraOpNumThreads: this.#intraOpThreads,
       interOpNumThreads: this.#interOpThreads,
       logSeverityLevel: 3,
+      // Without VNNI, x86 kernels of uint8 x int8 saturate partial sums (onnxruntime_session_options_config_keys.h).
+      extra: { session: { x64quantprecision: '1' } },
     }
   }
 

@@ -22,14 +22,14 @@ export interface ListOptions extends WorkContext {
 }
 
 /** SoC whose probe stands for all simulated devices: they share one library and differ in tables only. */
-export const PROBED_SOC = 'Ascend310P3'
+const PROBED_SOC = 'Ascend310P3'
 const MAX_NPUS = 64
 
 const npuSmi = createNpuSmiReader()
 
 function problemOf(error: unknown): DeviceProblem {
-  const { code, message, hint } = toErrorShape(error)
-  return { code, message, hint }
+  const { code, message, hint, details } = toErrorShape(error)
+  return { code, message, hint, details }
 }
 
 /** Opens the device, runs its probe, closes it. Failures to open are a failed probe. */

@@ -16,7 +16,7 @@ import {
 const handle = z.number().int().positive()
 const threads = z.number().int().min(1).max(1024).optional()
 
-export const commandSchema = z.discriminatedUnion('type', [
+const commandSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('open'),
     selector: deviceSelectorSchema,

@@ -7,7 +7,7 @@ import { simulatedSocs } from './socs.ts'
 const MAX_NPU_INDEX = 255
 
 /** Names a user can type when no NPU has been looked for. */
-export function offlineDeviceIds(): string[] {
+function offlineDeviceIds(): string[] {
   return [...simulatedSocs.map((soc) => `sim:${soc.name}`), 'cpu']
 }
 

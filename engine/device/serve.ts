@@ -104,8 +104,9 @@ async function runProbe(backend: DeviceBackend, modelPath: string | undefined): 
     await backend.probe(steps, modelPath)
     return { ok: true, milliseconds: performance.now() - start, steps }
   } catch (error) {
-    const { code, message, hint } = fromErrorShape(toErrorShape(error))
-    return { ok: false, milliseconds: performance.now() - start, steps, problem: { code, message, hint } }
+    const { code, message, hint, details } = fromErrorShape(toErrorShape(error))
+    const problem = { code, message, hint, details }
+    return { ok: false, milliseconds: performance.now() - start, steps, problem }
   }
 }
 

@@ -87,7 +87,7 @@ export async function importModel(
 }
 
 /** The file holds compiled code only, or a model that is quantized already: no float model to take out. */
-export function isCompiledOnly(error: unknown): boolean {
+function isCompiledOnly(error: unknown): boolean {
   return error instanceof AppError && (error.code === 'E_OM_REAL' || error.code === 'E_OM_QUANTIZED')
 }
 

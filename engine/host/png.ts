@@ -14,7 +14,7 @@ function chunk(type: string, data: Buffer): Buffer {
 }
 
 /** @param rgba height x width x 4 bytes, straight (not premultiplied) alpha */
-export function encodePng(width: number, height: number, rgba: Uint8Array): Buffer {
+function encodePng(width: number, height: number, rgba: Uint8Array): Buffer {
   if (rgba.length !== width * height * 4) throw new Error('encodePng: size of the pixels')
   const header = Buffer.alloc(13)
   header.writeUInt32BE(width, 0)

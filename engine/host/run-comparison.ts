@@ -1,10 +1,6 @@
 // Several runs side by side: columns, figures, deltas where they are allowed, conditions that differ, configuration.
-import {
-  comparisonSchema,
-  type Comparison,
-  type ComparisonSide,
-  type LatencyFigures,
-} from '../../contract/comparison.ts'
+import type { LatencySummary } from '../../contract/benchmark.ts'
+import { comparisonSchema, type Comparison, type ComparisonSide } from '../../contract/comparison.ts'
 import { runFiguresSchema } from '../../contract/run-figures.ts'
 import type { RunComparison } from '../../contract/rpc/index.ts'
 import type { Provenance, RunRow } from '../../contract/workspace.ts'
@@ -32,7 +28,7 @@ interface Measure {
 type PercentileKey = 'p50' | 'p90' | 'p95' | 'p99' | 'p999'
 
 function percentile(key: PercentileKey): Measure {
-  const missing = (figures: LatencyFigures): boolean => figures[key] === null
+  const missing = (figures: LatencySummary): boolean => figures[key] === null
   return {
     key: `latency.${key}`,
     unit: 'ms',

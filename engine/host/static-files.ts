@@ -18,10 +18,7 @@ const DIRECTIVES: readonly (readonly [string, string])[] = [
   ['form-action', "'none'"],
 ]
 
-/** Content security policy of the window. */
-export const contentSecurityPolicy: string = policyWith([])
-
-/** The same policy with further origins to connect to, such as `ws://127.0.0.1:8420`. */
+/** Content security policy of the window, with further origins to connect to, such as `ws://127.0.0.1:8420`. */
 export function policyWith(connect: readonly string[]): string {
   return DIRECTIVES.map(([name, value]) =>
     name === 'connect-src' ? [name, value, ...connect].join(' ') : `${name} ${value}`,

@@ -34,7 +34,7 @@ export interface LaunchOptions {
 
 export type LaunchEngine = (options: LaunchOptions, events: EngineProcessEvents) => EngineProcess
 
-export const ENGINE_ENTRY = fileURLToPath(new URL('./engine-process.ts', import.meta.url))
+const ENGINE_ENTRY = fileURLToPath(new URL('./engine-process.ts', import.meta.url))
 
 /** Where the engine's code and its Node are, when not beside this file and the running one. */
 export interface EngineProgram {
@@ -76,7 +76,7 @@ export function forkEngineFrom(program: { entry: string; execPath?: string }): L
 }
 
 /** Starts the engine that lies next to this file, on the running Node. */
-export const forkEngine: LaunchEngine = forkEngineFrom({ entry: ENGINE_ENTRY })
+const forkEngine: LaunchEngine = forkEngineFrom({ entry: ENGINE_ENTRY })
 
 export interface SupervisorOptions {
   workspace: string

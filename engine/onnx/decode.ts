@@ -1,44 +1,23 @@
-// ModelProto -> Model. Field numbers follow onnx.proto; what is not named here is kept verbatim as unknown.
+// ModelProto -> Model, but for its values (decode-value-info.ts) and tensors (decode-tensor.ts). Field numbers follow onnx.proto; what is not named here is kept verbatim as unknown.
 import { AppError } from '../../contract/errors/index.ts'
 import { readTensor } from './decode-tensor.ts'
 import type { ExternalFiles } from './external.ts'
-import type { Attribute, Dimension, Graph, Model, Node, OpsetImport, ValueInfo } from './model.ts'
-import { isDataType } from './tensors.ts'
-import { joinFields } from './wire.ts'
+import type { Attribute, Graph, Model, Node, OpsetImport, ValueInfo } from './model.ts'
+import { RECORD_ITEMS, ValueInfoDecoder } from './decode-value-info.ts'
 import type { WireReader } from './wire.ts'
 
 /** Graphs inside attributes of graphs (If, Loop, Scan) are followed down to this depth. */
 const MAX_GRAPH_DEPTH = 32
 
-/** Nodes, values and attributes cost far more memory than their bytes: each counts as this many items. */
-const RECORD_ITEMS = 10
-
 /** Reads messages of one model. */
-export class ModelDecoder {
-  private readonly reader: WireReader
+export class ModelDecoder extends ValueInfoDecoder {
   private readonly files: ExternalFiles
   /** True once the bytes look like ONNX: errors after that are damage, not another file format. */
   recognised = false
 
   constructor(reader: WireReader, files: ExternalFiles) {
-    this.reader = reader
+    super(reader)
     this.files = files
-  }
-
-  /** Runs `field` for every field of a nested message; fields it does not take (false) are returned verbatim. */
-  private message(field: () => boolean): Uint8Array | undefined {
-    const outer = this.reader.enter()
-    const unknown = this.fields(field)
-    this.reader.leave(outer)
-    return unknown
-  }
-
-  private fields(field: () => boolean): Uint8Array | undefined {
-    const unknown: Uint8Array[] = []
-    while (this.reader.next()) {
-      if (!field()) unknown.push(this.reader.verbatim())
-    }
-    return joinFields(unknown)
   }
 
   model(): Model {
@@ -303,88 +282,6 @@ export class ModelDecoder {
       case 'raw':
         break
     }
-  }
-
-  private valueInfo(): ValueInfo {
-    const { reader } = this
-    reader.count(RECORD_ITEMS)
-    const info: ValueInfo = { name: '' }
-    const unknown = this.message(() => {
-      if (reader.field === 1) info.name = reader.text()
-      else if (reader.field === 2) this.type(info)
-      else if (reader.field === 3) info.docString = reader.text()
-      else return false
-      return true
-    })
-    if (unknown) info.unknown = unknown
-    return info
-  }
-
-  /** TypeProto: a dense tensor is decoded, every other kind is kept as it is. */
-  private type(info: ValueInfo): void {
-    const { reader } = this
-    const outer = reader.enter()
-    const start = reader.position
-    let dense = true
-    while (reader.next()) {
-      if ([4, 5, 7, 8, 9].includes(reader.field)) dense = false
-      reader.skip()
-    }
-    const length = reader.position - start
-    reader.position = start
-    if (!dense) {
-      reader.hold(length)
-      info.rawType = reader.source.copy(start, length)
-    } else {
-      const type = this.fields(() => reader.field === 1 && this.tensorType(info))
-      if (type) info.typeUnknown = { ...info.typeUnknown, type }
-    }
-    reader.leave(outer)
-  }
-
-  private tensorType(info: ValueInfo): true {
-    const { reader } = this
-    const tensor = this.message(() => {
-      if (reader.field === 1) {
-        const elementType = reader.int32()
-        if (!isDataType(elementType)) throw reader.invalid(`element type ${elementType} is not known`)
-        info.elementType = elementType
-      } else if (reader.field === 2) this.shape(info)
-      else return false
-      return true
-    })
-    if (tensor) info.typeUnknown = { ...info.typeUnknown, tensor }
-    return true
-  }
-
-  private shape(info: ValueInfo): void {
-    const { reader } = this
-    const dims: Dimension[] = []
-    const shape = this.message(() => {
-      if (reader.field !== 1) return false
-      dims.push(this.dimension())
-      return true
-    })
-    info.shape = dims
-    if (shape) info.typeUnknown = { ...info.typeUnknown, shape }
-  }
-
-  private dimension(): Dimension {
-    const { reader } = this
-    const dimension: Dimension = {}
-    const unknown = this.message(() => {
-      if (reader.field === 1) {
-        // Negative sizes are written by some exporters for "unknown".
-        const value = Number(reader.int64())
-        if (value >= 0) dimension.value = value
-      } else if (reader.field === 2) {
-        const symbol = reader.text()
-        if (symbol !== '') dimension.symbol = symbol
-      } else return false
-      return true
-    })
-    if (unknown) dimension.unknown = unknown
-    return dimension
   }
 }
 

@@ -82,6 +82,24 @@ export interface NodeSpec {
   attributes?: Record<string, AttributeValue>
 }
 
+/** Makes a model of our own around a graph: IR 8, opset 17, which every reader of ONNX since 2022 takes. */
+export function makeModel(
+  graph: Pick<Graph, 'name' | 'nodes' | 'inputs' | 'outputs'> & Partial<Graph>,
+  metadata: Model['metadata'] = [],
+): Model {
+  return {
+    irVersion: 8,
+    producerName: 'ascend-quant-workbench',
+    producerVersion: '',
+    domain: '',
+    modelVersion: 0n,
+    docString: '',
+    opsetImports: [{ domain: '', version: 17 }],
+    metadata,
+    graph: { initializers: new Map(), initializerInputs: [], valueInfo: [], ...graph },
+  }
+}
+
 /** Makes a node; attribute types follow from the values, see makeAttribute. */
 export function makeNode(spec: NodeSpec): Node {
   const attributes = Object.entries(spec.attributes ?? {}).map(([name, value]) => makeAttribute(name, value))

@@ -45,6 +45,7 @@ export {
   cloneModel,
   cloneNode,
   indexGraph,
+  makeModel,
   makeNode,
   removeUnusedInitializers,
   renameUses,

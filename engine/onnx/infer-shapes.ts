@@ -12,6 +12,7 @@ import { generateRules, isFoldable } from './shapes/generate.ts'
 import { layerRules } from './shapes/layers.ts'
 import { ascendsimRules, microsoftRules, quantizedRules } from './shapes/quantized.ts'
 import { reduceRules } from './shapes/reduce.ts'
+import { selectRules } from './shapes/select.ts'
 import { elementCount, tensorToNumbers } from './tensors.ts'
 
 /** Type and shape of a value: a dimension is null when unknown, `dims` when the rank is unknown. */
@@ -21,6 +22,7 @@ const defaultRules: Readonly<Record<string, ShapeRule>> = {
   ...elementwiseRules,
   ...layerRules,
   ...arrangeRules,
+  ...selectRules,
   ...reduceRules,
   ...generateRules,
   ...quantizedRules,

@@ -1,11 +1,11 @@
 // What `amct_tool` does: an amct_config.json in, a quantized model beside its companions out, all or nothing.
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { AppError } from '../../contract/errors/index.ts'
 import type { LayerReport } from '../../contract/quantization.ts'
 import type { WorkContext } from '../../contract/work.ts'
 import { compileModel, inspectOm, recoverOnnx } from '../compile/index.ts'
-import { checkWritable, temporaryName } from '../common/files.ts'
+import { checkWritable, makeTemporaryFolder } from '../common/files.ts'
 import { reasonOf } from '../common/hashing.ts'
 import type { Logger } from '../common/log.ts'
 import { openModel, type Model } from '../onnx/index.ts'
@@ -84,8 +84,7 @@ export async function runAmctTool(
 ): Promise<AmctToolResult> {
   const { config, modelPath, model, output, soc } = plan(request, log)
   const base = path.basename(output, path.extname(output))
-  const folder = temporaryName(output)
-  mkdirSync(folder)
+  const folder = makeTemporaryFolder(output)
   try {
     log.info(`quantize ${config.model.path}`)
     const prefix = path.join(folder, base)
@@ -146,15 +145,17 @@ function openShapes(model: Model, shapes: Record<string, number[]>): Record<stri
   return entries.length === 0 ? undefined : Object.fromEntries(entries)
 }
 
-/** Moves all files of the work folder to where they belong. */
+/** Moves all files of the work folder to where they belong, or none. */
 function publish(folder: string, target: string): string[] {
-  return readdirSync(folder).map((name) => {
-    const file = path.join(target, name)
+  const files = readdirSync(folder).map((name) => path.join(target, name))
+  files.forEach(checkWritable)
+  for (const [done, file] of files.entries()) {
     try {
-      renameSync(path.join(folder, name), file)
+      renameSync(path.join(folder, path.basename(file)), file)
     } catch (error) {
+      for (const moved of files.slice(0, done)) rmSync(moved, { force: true })
       throw new AppError('E_FILE_WRITE', { path: file, reason: reasonOf(error) }, { cause: error })
     }
-    return file
-  })
+  }
+  return files
 }

@@ -41,7 +41,7 @@ export function layerCounts(quantization: Pick<QuantizationResult, 'layers'>): {
 function notesOf({ quantization, source, section }: AssemblyInput): string[] {
   const counts = layerCounts(quantization)
   return [
-    `INT8: ${counts.quantized} of ${counts.candidates} layers that could be quantized are.`,
+    `INT8: ${counts.quantized} of ${counts.candidates} quantizable layers are quantized.`,
     ...(source.note === null ? [] : [source.note]),
     ...(section.label === 'simulated'
       ? ['Simulated latencies are deterministic: no interval, because there is no noise to estimate.']

@@ -5,13 +5,5 @@ export {
   type DeviceCompileRequest,
   type DeviceCompileResult,
 } from './compile-for-device.ts'
-export {
-  comparisonMarkdown,
-  conditionLines,
-  sectionTable,
-  sectionTitle,
-  verdictReasons,
-  verdictSentences,
-} from './comparison-text.ts'
 export { runAmctTool, type AmctToolRequest, type AmctToolResult } from './amct-tool.ts'
 export { probeModel } from './probe-model.ts'

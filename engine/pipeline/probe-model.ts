@@ -4,7 +4,7 @@ import os from 'node:os'
 import path from 'node:path'
 import type { WorkContext } from '../../contract/work.ts'
 import { compileModel } from '../compile/index.ts'
-import { DataType, makeNode, saveModel, type Model } from '../onnx/index.ts'
+import { DataType, makeModel, makeNode, saveModel, type Model } from '../onnx/index.ts'
 
 const PROBE_SOC = 'Ascend310P3'
 
@@ -20,25 +20,8 @@ function reluModel(): Model {
     elementType: DataType.FLOAT,
     shape: [{ value: 1 }, { value: 16 }],
   })
-  return {
-    irVersion: 8,
-    producerName: 'ascend-quant-workbench',
-    producerVersion: '',
-    domain: '',
-    modelVersion: 0n,
-    docString: '',
-    opsetImports: [{ domain: '', version: 17 }],
-    metadata: [],
-    graph: {
-      name: 'probe',
-      nodes: [makeNode({ opType: 'Relu', name: 'relu', inputs: ['x'], outputs: ['y'] })],
-      initializers: new Map(),
-      inputs: [value('x')],
-      initializerInputs: [],
-      outputs: [value('y')],
-      valueInfo: [],
-    },
-  }
+  const relu = makeNode({ opType: 'Relu', name: 'relu', inputs: ['x'], outputs: ['y'] })
+  return makeModel({ name: 'probe', nodes: [relu], inputs: [value('x')], outputs: [value('y')] })
 }
 
 /** Writes the probe to a temporary folder; disposing removes it. */

@@ -1,5 +1,5 @@
 // Turns benchmark results of one device into a section of a comparison: sides, deltas, comparability.
-import type { BenchmarkResult, LatencySummary, Ratio } from '../../contract/benchmark.ts'
+import type { BenchmarkResult, Ratio } from '../../contract/benchmark.ts'
 import type {
   ComparisonDevice,
   ComparisonSection,
@@ -7,7 +7,6 @@ import type {
   Conditions,
   Delta,
   FigureLabel,
-  LatencyFigures,
   Quality,
 } from '../../contract/comparison.ts'
 import type { DeviceSnapshot } from '../../contract/device.ts'
@@ -22,17 +21,12 @@ export interface MeasuredModel {
   quantizedLayers: { quantized: number; candidates: number } | null
 }
 
-function latencyFigures(summary: LatencySummary): LatencyFigures {
-  const { count, mean, min, max, stddev, p50, p90, p95, p99, p999, needed } = summary
-  return { count, mean, min, max, stddev, p50, p90, p95, p99, p999, needed }
-}
-
 /** A virtual clock is simulated; everything else a benchmark returns was measured. */
 export function labelOf(result: BenchmarkResult): FigureLabel {
   return result.clock === 'simulated device clock' ? 'simulated' : 'measured'
 }
 
-export function describeDevice(snapshot: DeviceSnapshot): ComparisonDevice {
+function describeDevice(snapshot: DeviceSnapshot): ComparisonDevice {
   const { id, kind, name, soc, clock, runtime } = snapshot
   return {
     id,
@@ -58,10 +52,10 @@ function side(model: MeasuredModel): ComparisonSide {
     model: result.model.path,
     sha256: model.sha256,
     size_bytes: result.model.bytes,
-    latency_ms: latencyFigures(execute),
-    h2d_ms: h2d && latencyFigures(h2d),
-    d2h_ms: d2h && latencyFigures(d2h),
-    end_to_end_ms: latencyFigures(endToEnd),
+    latency_ms: execute,
+    h2d_ms: h2d,
+    d2h_ms: d2h,
+    end_to_end_ms: endToEnd,
     qps: result.qps.execute,
     end_to_end_qps: result.qps.endToEnd,
     load_ms: result.model.loadMs,

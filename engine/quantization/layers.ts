@@ -13,7 +13,7 @@ import {
 } from '../onnx/index.ts'
 import { constantDims, type ConstantValue, resolveConstant } from './constants.ts'
 
-export const QUANTIZABLE_TYPES = ['Conv', 'ConvTranspose', 'Gemm', 'MatMul']
+const QUANTIZABLE_TYPES = ['Conv', 'ConvTranspose', 'Gemm', 'MatMul']
 
 /** A layer that can be quantized, with everything the writers need. Nodes are given by their place in the graph. */
 export interface LayerAnatomy {

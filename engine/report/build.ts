@@ -22,6 +22,11 @@ const CLOCK_TEXTS = {
 const MIB = 1024 * 1024
 const LARGEST_KERNEL_TYPES = 10
 
+/** The device's section, and the host CPU's beside it. */
+function sectionsOf(comparison: Comparison): ComparisonSection[] {
+  return [comparison, ...(comparison.host_cpu ? [comparison.host_cpu] : [])]
+}
+
 function sides(section: ComparisonSection): ComparisonSide[] {
   return [section.baseline, ...section.candidates]
 }
@@ -75,6 +80,8 @@ function sectionTable(section: ComparisonSection, t: Translate): TableBlock {
         ? t('needs', { needed: latency.needed[name], count: latency.count })
         : formatFigure(value)
     })
+  // On the host CPU it is a growth of resident memory: too coarse to set side by side.
+  const memory = section.device.kind !== 'cpu' && all.every((side) => side.device_memory_bytes !== null)
   return {
     kind: 'table',
     columns: [
@@ -90,7 +97,7 @@ function sectionTable(section: ComparisonSection, t: Translate): TableBlock {
       row(t('endToEnd'), (side) => formatFigure(side.end_to_end_ms.mean), 'end_to_end_ms'),
       row(t('qps'), (side) => formatFigure(side.qps), 'qps'),
       row(t('size'), (side) => formatBytes(side.size_bytes), 'size_bytes'),
-      ...(all.every((side) => side.device_memory_bytes !== null)
+      ...(memory
         ? [row(t('memory'), (side) => formatBytes(side.device_memory_bytes ?? 0), 'device_memory_bytes')]
         : []),
       row(t('load'), (side) => formatFigure(side.load_ms)),
@@ -105,7 +112,14 @@ function sectionTable(section: ComparisonSection, t: Translate): TableBlock {
 function verdictSentence(section: ComparisonSection, candidate: ComparisonSide, t: Translate): string {
   const speed = deltaOf(section, candidate, 'latency_ms')
   const size = deltaOf(section, candidate, 'size_bytes')
-  const sqnr = candidate.quality?.sqnr_db
+  const { quality } = candidate
+  const qualityText = quality?.identical
+    ? t('sameOutputs')
+    : quality && quality.non_finite > 0
+      ? t('withNonFinite', { count: quality.non_finite })
+      : quality && quality.sqnr_db !== null
+        ? t('withSqnr', { sqnr: quality.sqnr_db.toFixed(2) })
+        : ''
   const speedText =
     !speed || speed.no_difference
       ? t('sameSpeed')
@@ -117,7 +131,7 @@ function verdictSentence(section: ComparisonSection, candidate: ComparisonSide, 
     baseline: section.baseline.label,
     speed: speedText,
     size: Math.round((size?.ratio ?? 1) * 100),
-    quality: sqnr === null || sqnr === undefined ? '' : t('withSqnr', { sqnr: sqnr.toFixed(2) }),
+    quality: qualityText,
   })
 }
 
@@ -195,15 +209,21 @@ function sizeBars(figures: RunFigures, t: Translate): BarsBlock[] {
   ]
 }
 
-function conditionItems(comparison: Comparison, t: Translate): string[] {
-  const { conditions, calibration, evaluation, device } = comparison
-  const order = conditions.interleaved ? t('interleaved', { block: conditions.block_runs }) : t('oneByOne')
+function runsItem({ conditions, device }: ComparisonSection, t: Translate): string {
   const shared = {
+    id: device.id,
     warmupRuns: conditions.warmup_runs,
     warmupMs: conditions.warmup_ms,
     batch: conditions.batch,
-    order,
+    order: conditions.interleaved ? t('interleaved', { block: conditions.block_runs }) : t('oneByOne'),
   }
+  return conditions.loop_count === null
+    ? t('runConditions', { ...shared, runs: conditions.min_runs, ms: conditions.min_duration_ms })
+    : t('loopConditions', { ...shared, runs: conditions.loop_count })
+}
+
+function conditionItems(comparison: Comparison, t: Translate): string[] {
+  const { calibration, evaluation, device } = comparison
   return [
     t('deviceLine', {
       device: device.name,
@@ -216,9 +236,7 @@ function conditionItems(comparison: Comparison, t: Translate): string[] {
     t('calibration', calibration),
     t('evaluation', { samples: evaluation.sample_names.length, folder: evaluation.folder }),
     ...(evaluation.same_as_calibration ? [t('sameData')] : []),
-    conditions.loop_count === null
-      ? t('runConditions', { ...shared, runs: conditions.min_runs, ms: conditions.min_duration_ms })
-      : t('loopConditions', { ...shared, runs: conditions.loop_count }),
+    ...sectionsOf(comparison).map((section) => runsItem(section, t)),
     ...(comparison.cost_model ? [t('costModel', { text: comparison.cost_model.text })] : []),
     t('tool', {
       tool: comparison.tool.name,
@@ -229,11 +247,8 @@ function conditionItems(comparison: Comparison, t: Translate): string[] {
   ]
 }
 
-function entryBlocks({ comparison, figures, command }: ReportEntry, t: Translate): Block[] {
-  const sections = [comparison, ...(comparison.host_cpu ? [comparison.host_cpu] : [])]
+function conditionBlocks(comparison: Comparison, t: Translate): Block[] {
   return [
-    ...sections.flatMap((section) => sectionBlocks(section, comparison, t)),
-    ...(figures ? [...kernelBars(figures, t), ...sizeBars(figures, t)] : []),
     { kind: 'heading', level: 2, text: t('conditions') },
     { kind: 'list', items: conditionItems(comparison, t) },
     ...(comparison.notes.length > 0
@@ -242,6 +257,22 @@ function entryBlocks({ comparison, figures, command }: ReportEntry, t: Translate
           { kind: 'list' as const, items: comparison.notes },
         ]
       : []),
+  ]
+}
+
+/** What a terminal shows of a comparison: verdicts, tables and conditions, without recipe and hashes. */
+export function summaryBlocks(comparison: Comparison, locale: ReportLocale): Block[] {
+  const t = translator(locale)
+  const sections = sectionsOf(comparison).flatMap((section) => sectionBlocks(section, comparison, t))
+  return [...sections, ...conditionBlocks(comparison, t)]
+}
+
+function entryBlocks({ comparison, figures, command }: ReportEntry, t: Translate): Block[] {
+  const sections = sectionsOf(comparison)
+  return [
+    ...sections.flatMap((section) => sectionBlocks(section, comparison, t)),
+    ...(figures ? [...kernelBars(figures, t), ...sizeBars(figures, t)] : []),
+    ...conditionBlocks(comparison, t),
     { kind: 'heading', level: 3, text: t('hashes') },
     {
       kind: 'list',

@@ -6,7 +6,8 @@ import { renderMarkdown } from './markdown.ts'
 import { printPdf } from './pdf.ts'
 import type { ReportLocale } from './texts.ts'
 
-export type { ReportEntry } from './build.ts'
+export { summaryBlocks, type ReportEntry } from './build.ts'
+export type { Block } from './document.ts'
 export { findBrowser } from './pdf.ts'
 export type { ReportLocale } from './texts.ts'
 

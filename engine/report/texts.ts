@@ -34,15 +34,17 @@ const en = {
   slower: '{factor}x slower',
   sameSpeed: 'as fast',
   withSqnr: ', output SQNR {sqnr} dB',
+  sameOutputs: ', same outputs',
+  withNonFinite: ', {count} output values are NaN or infinite',
   conditions: 'Conditions',
   model: 'Model: {path} (SHA-256 {sha256})',
   calibration: 'Calibration: {samples} samples of {folder} (SHA-256 {sha256})',
   evaluation: 'Quality: {samples} samples of {folder} against the FP32 source model on ONNX Runtime',
   sameData: 'The evaluation data also chose the scales: the quality figures are optimistic.',
   runConditions:
-    'Runs: at least {runs} and {ms} ms each, warm-up {warmupRuns} runs and {warmupMs} ms, batch {batch}, {order}',
+    'Runs on {id}: at least {runs} and {ms} ms each, warm-up {warmupRuns} runs and {warmupMs} ms, batch {batch}, {order}',
   loopConditions:
-    'Runs: {runs} each, as asked, warm-up {warmupRuns} runs and {warmupMs} ms, batch {batch}, {order}',
+    'Runs on {id}: {runs} each, as asked, warm-up {warmupRuns} runs and {warmupMs} ms, batch {batch}, {order}',
   interleaved: 'interleaved in blocks of {block}',
   oneByOne: 'one after the other',
   deviceLine: 'Device: {device}, {runtime}, CANN {cann}, driver {driver}, host {host}',
@@ -68,7 +70,7 @@ export type ReportText = keyof typeof en
 const zh: Record<ReportText, string> = {
   report: '对比报告',
   labelMeasured: '实测：{device}（{clock}）。',
-  labelSimulated: '模拟：{device} 的时延来自成本模型（{status}），真实设备预计在 x/÷ {factor} 之内。',
+  labelSimulated: '仿真：{device} 的时延来自成本模型（{status}），真实设备预计在 x/÷ {factor} 之内。',
   labelEstimated: '估算：{device} 的数据由计算得出，未实际运行。',
   metric: '指标',
   change: '{candidate} / {baseline}',
@@ -96,14 +98,17 @@ const zh: Record<ReportText, string> = {
   slower: '慢 {factor} 倍',
   sameSpeed: '速度相同',
   withSqnr: '，输出 SQNR {sqnr} dB',
+  sameOutputs: '，输出完全一致',
+  withNonFinite: '，输出中有 {count} 个 NaN 或无穷值',
   conditions: '测试条件',
   model: '模型：{path}（SHA-256 {sha256}）',
   calibration: '校准：{folder} 中 {samples} 个样本（SHA-256 {sha256}）',
   evaluation: '质量：{folder} 中 {samples} 个样本，以 ONNX Runtime 上的 FP32 原模型为基准',
   sameData: '评估数据与校准数据相同，质量指标偏乐观。',
   runConditions:
-    '运行：每个至少 {runs} 次且 {ms} ms，预热 {warmupRuns} 次、{warmupMs} ms，批大小 {batch}，{order}',
-  loopConditions: '运行：按要求每个 {runs} 次，预热 {warmupRuns} 次、{warmupMs} ms，批大小 {batch}，{order}',
+    '在 {id} 上运行：每个至少 {runs} 次且 {ms} ms，预热 {warmupRuns} 次、{warmupMs} ms，批大小 {batch}，{order}',
+  loopConditions:
+    '在 {id} 上运行：按要求每个 {runs} 次，预热 {warmupRuns} 次、{warmupMs} ms，批大小 {batch}，{order}',
   interleaved: '按 {block} 次一组交错',
   oneByOne: '依次运行',
   deviceLine: '设备：{device}，{runtime}，CANN {cann}，驱动 {driver}，主机 {host}',
@@ -120,7 +125,7 @@ const zh: Record<ReportText, string> = {
   fitted: '已拟合',
   notValidated: '未经验证',
   deviceEvents: '设备事件计时',
-  simulatedClock: '模拟设备时钟',
+  simulatedClock: '仿真设备时钟',
   wallClock: '主机计时',
 }
 

@@ -26,7 +26,7 @@ export const archiveLimits = {
 export type ArchiveLimits = typeof archiveLimits
 
 /** A name inside a model, dataset or run folder: relative, forward slashes, no way out of the folder. */
-export const innerPathSchema = z
+const innerPathSchema = z
   .string()
   .min(1)
   .max(1024)

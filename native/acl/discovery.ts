@@ -37,7 +37,7 @@ export function installRoots(env: Environment): string[] {
 }
 
 /** Places of the library under a root over the generations of CANN. Compile-only stub folders are left out. */
-export function libraryCandidates(root: string, arch: string = process.arch): string[] {
+function libraryCandidates(root: string, arch: string = process.arch): string[] {
   const folders = [
     'lib64',
     `${cannArchitecture(arch)}/lib64`,

@@ -19,13 +19,25 @@ export function finestDecimals(values: readonly (number | null | undefined)[], s
   return Math.max(0, ...values.filter((value) => value).map((value) => decimalsFor([value], significant)))
 }
 
+/** Making a formatter costs far more than using it: a scrolling table shows hundreds of numbers per frame. */
+const formatters = new Map<number, Intl.NumberFormat>()
+
+function formatterOf(decimals: number): Intl.NumberFormat {
+  let formatter = formatters.get(decimals)
+  if (!formatter) {
+    formatter = new Intl.NumberFormat('en-US', {
+      minimumFractionDigits: decimals,
+      maximumFractionDigits: decimals,
+    })
+    formatters.set(decimals, formatter)
+  }
+  return formatter
+}
+
 /** Fixed decimals with thousands separated by a comma; an en dash for nothing. */
 export function formatNumber(value: number | null | undefined, decimals = 0): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–'
-  const text = value.toLocaleString('en-US', {
-    minimumFractionDigits: decimals,
-    maximumFractionDigits: decimals,
-  })
+  const text = formatterOf(decimals).format(value)
   return /^-[0.,]+$/.test(text) ? text.slice(1) : text
 }
 

@@ -61,7 +61,7 @@ test('the first start leads to a finished comparison and its reports', async () 
   await page.getByRole('button', { name: /^Copy command: aqw compare / }).waitFor()
   await page.getByRole('button', { name: 'Copy as Markdown' }).click()
   await page.getByText('Table copied as Markdown').waitFor()
-  const markdown = await page.evaluate(() => navigator.clipboard.readText())
+  const markdown = await page.evaluate<string>('navigator.clipboard.readText()')
   expect(markdown).toMatch(/^\|.*FP16.*INT8/m)
   expect(markdown.split('\n').slice(0, 4).join('\n')).toContain('simulated')
 

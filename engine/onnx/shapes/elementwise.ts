@@ -37,7 +37,7 @@ function broadcastIndex(index: number, result: readonly number[], dims: readonly
 }
 
 /** Applies `fold` element by element when the operands' values are known; null elements stay null. */
-export function foldElements(context: OpContext, dims: Dims, fold: Fold): Values | undefined {
+function foldElements(context: OpContext, dims: Dims, fold: Fold): Values | undefined {
   const count = foldableCount(dims)
   if (!dims || count === null) return undefined
   const operands: { values: Values; dims: number[] }[] = []

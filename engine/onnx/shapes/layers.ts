@@ -13,7 +13,7 @@ const QUANTIZED: ReadonlySet<DataType> = new Set<DataType>([
 ])
 
 /** Layers of an Ascend deploy model take integers and accumulate in int32 (AMCT; AscendDequant reads int32). */
-export function accumulatorType(input: DataType): DataType {
+function accumulatorType(input: DataType): DataType {
   return QUANTIZED.has(input) ? DataType.INT32 : input
 }
 
@@ -137,7 +137,7 @@ const globalPool: ShapeRule = (context) => {
 }
 
 /** NumPy matmul on shapes. */
-export function matmulDims(context: OpContext, a: Dims, b: Dims): Dims {
+function matmulDims(context: OpContext, a: Dims, b: Dims): Dims {
   if (!a || !b) return null
   if (a.length === 0 || b.length === 0) throw context.fail('a scalar cannot be multiplied as a matrix')
   const left = a.length === 1 ? [1, a[0]!] : a

@@ -3,8 +3,7 @@ import { rmSync } from 'node:fs'
 import { AppError } from '../../../contract/errors/index.ts'
 import type { WorkContext } from '../../../contract/work.ts'
 import { checkWritable, temporaryName } from '../../common/files.ts'
-import { saveModel, type SavedModel } from '../../onnx/index.ts'
-import { DataType, type Model } from '../../onnx/model.ts'
+import { DataType, makeModel, saveModel, type SavedModel } from '../../onnx/index.ts'
 import { countParameters, planUnet, type UnetShape } from './unet.ts'
 import { writeWeights } from './weights.ts'
 
@@ -66,32 +65,22 @@ export async function generateUnet(request: UnetRequest, ctx: WorkContext = {}):
     const initializers = new Map(
       [...tensors, ...builder.constants.values()].map((tensor) => [tensor.name, tensor]),
     )
-    const model: Model = {
-      irVersion: 8,
-      producerName: 'ascend-quant-workbench',
-      producerVersion: '',
-      domain: '',
-      modelVersion: 0n,
-      docString: '',
-      opsetImports: [{ domain: '', version: 17 }],
-      metadata: [
+    const shape = output.dims.map((value) => ({ value }))
+    const model = makeModel(
+      {
+        name: 'unet',
+        nodes: builder.nodes,
+        initializers,
+        inputs: builder.inputs,
+        outputs: [{ name: output.name, elementType: DataType.FLOAT, shape }],
+      },
+      [
         {
           key: 'generator',
           value: `aqw sample unet, channels ${request.channels.join(',')}, seed ${request.seed}`,
         },
       ],
-      graph: {
-        name: 'unet',
-        nodes: builder.nodes,
-        initializers,
-        inputs: builder.inputs,
-        initializerInputs: [],
-        outputs: [
-          { name: output.name, elementType: DataType.FLOAT, shape: output.dims.map((value) => ({ value })) },
-        ],
-        valueInfo: [],
-      },
-    }
+    )
     if (ctx.signal?.aborted) throw new AppError('E_CANCELLED')
     const saved = saveModel(model, request.output, { external: 'auto' })
     return { saved, parameters: countParameters(builder) }

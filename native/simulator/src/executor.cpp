@@ -95,6 +95,10 @@ std::string Executor::open(Bytes payload, int threads) {
   if (error.empty()) {
     error = takeOrtError(api_, ortAddSessionConfigEntry(api_, options, "session.intra_op.allow_spinning", "0"));
   }
+  // Without VNNI, x86 kernels of uint8 x int8 saturate partial sums; the accumulators of an NPU are exact.
+  if (error.empty()) {
+    error = takeOrtError(api_, ortAddSessionConfigEntry(api_, options, "session.x64quantprecision", "1"));
+  }
   if (error.empty()) error = takeOrtError(api_, ortAddCustomOpDomain(api_, options, domain));
   if (error.empty()) {
     error = takeOrtError(api_, ortCreateSessionFromArray(api_, environment, static_cast<const void *>(payload.data),

@@ -155,6 +155,8 @@ export const compare = section(
     runningText: 'You may leave this page or close the window; the job goes on.',
     failed: 'The last comparison did not finish',
     side: {
+      guard: 'Some of these columns must not be compared',
+      guardText: 'They were measured under different conditions: no change of speed is shown between them.',
       title: '{count} runs side by side',
       config: 'Configuration',
       runs: 'Runs',
@@ -335,6 +337,8 @@ export const compare = section(
     runningText: '可以离开此页面或关闭窗口，任务会继续。',
     failed: '上一次对比未完成',
     side: {
+      guard: '部分列之间不可比较',
+      guardText: '它们的测量条件不同，因此不显示彼此之间的速度变化：',
       title: '{count} 次运行并排对比',
       config: '配置',
       runs: '运行',

@@ -79,6 +79,7 @@ export const devices = section(
       simulated: 'latency from the cost model, numerics exact',
       cpu: 'measured with ONNX Runtime',
     },
+    filter: 'Filter devices',
     noNpu:
       'No NPU was found. The simulated devices and the host CPU work without one; the environment strip on Home says what is missing.',
     none: 'No devices',
@@ -112,6 +113,7 @@ export const devices = section(
       simulated: '时延来自代价模型，数值精确计算',
       cpu: '使用 ONNX Runtime 实测',
     },
+    filter: '筛选设备',
     noNpu: '未发现 NPU。仿真设备和主机 CPU 无需 NPU 即可使用；首页的环境栏会说明缺少什么。',
     none: '没有设备',
   },

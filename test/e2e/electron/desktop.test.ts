@@ -6,7 +6,7 @@ import { ROOT } from '../support/build.ts'
 import { Folder } from '../support/folder.ts'
 import { comparisonShown, readComparison, startSampleComparison } from '../support/journey.ts'
 import { descendants, enginePid, isAlive, until } from '../support/serve.ts'
-import { engineReady } from '../support/window.ts'
+import { engineReady, goTo } from '../support/window.ts'
 import { openDesktop, type Desktop } from './desktop.ts'
 
 const MODEL = path.join(ROOT, 'resources/samples/sprite-diffusion/unet.onnx')
@@ -51,6 +51,7 @@ test('the window opens hardened, on the application’s own origin, with the bri
       'onOpenPath',
       'pathForFile',
       'pickPath',
+      'printPdf',
       'report',
       'revealPath',
       'send',
@@ -62,13 +63,13 @@ test('the window opens hardened, on the application’s own origin, with the bri
 
 test('new windows and navigation away are denied', async () => {
   const before = desktop.page.url()
-  await desktop.page.evaluate(() => void window.open('https://example.com/docs'))
+  await desktop.page.evaluate("void open('https://example.com/docs')")
   const opened = await desktop.called('window.open')
   expect(opened.args).toEqual(['https://example.com/docs', 'deny'])
   // A web page is for the person's own browser; anything else goes nowhere.
   expect((await desktop.called('shell.openExternal')).args).toEqual(['https://example.com/docs'])
-  await desktop.page.evaluate(() => void window.open('file:///etc/passwd'))
-  await desktop.page.evaluate(() => void (location.href = 'https://example.com/away'))
+  await desktop.page.evaluate("void open('file:///etc/passwd')")
+  await desktop.page.evaluate("void (location.href = 'https://example.com/away')")
   const left = await desktop.called('will-navigate')
   expect(left.args).toEqual(['https://example.com/away', false])
   expect(desktop.page.url()).toBe(before)
@@ -123,18 +124,30 @@ test('from Home to a finished comparison and a report on disk', async () => {
   expect((await desktop.called('dialog.showSaveDialog')).args[0]).toMatchObject({
     defaultPath: 'comparison.html',
   })
+
+  // PDF is printed by a hidden window of the application that may run no script.
+  const pdf = folder.file('comparison.pdf')
+  desktop.tell({ pick: pdf })
+  await page.getByRole('button', { name: 'Export report' }).click()
+  await page.getByRole('menuitem', { name: 'PDF' }).click()
+  await page.getByText(`Report written to ${pdf}`).waitFor({ timeout: 60_000 })
+  expect(readFileSync(pdf).subarray(0, 5).toString('latin1')).toBe('%PDF-')
+  await desktop.called('BrowserWindow', ([options]) => {
+    const { show, webPreferences } = options as { show: boolean; webPreferences: { javascript?: boolean } }
+    return !show && webPreferences.javascript === false
+  })
 })
 
 test('a file the system asks to open reaches the window', async () => {
   const model = folder.file('dropped on the dock.onnx')
   copyFileSync(MODEL, model)
-  await desktop.page.evaluate(() => (location.hash = '#/'))
+  await goTo(desktop.page, '#/')
   desktop.tell({ event: { name: 'open-file', args: [model] } })
   await desktop.page.getByRole('grid', { name: 'Layers' }).waitFor()
   await desktop.page.getByRole('heading', { name: 'dropped on the dock' }).first().waitFor()
   await desktop.called('app.addRecentDocument', ([file]) => file === model)
   // A second start hands its files to the first.
-  await desktop.page.evaluate(() => (location.hash = '#/'))
+  await goTo(desktop.page, '#/')
   const second = folder.file('second start.onnx')
   copyFileSync(MODEL, second)
   desktop.tell({ event: { name: 'second-instance', args: [['electron', '.', second]] } })
@@ -144,7 +157,7 @@ test('a file the system asks to open reaches the window', async () => {
 test('the window reloads and finds its engine again', async () => {
   await desktop.page.reload()
   await engineReady(desktop.page)
-  await desktop.page.evaluate(() => (location.hash = '#/'))
+  await goTo(desktop.page, '#/')
   await desktop.page.getByRole('main').getByRole('link', { name: 'Sprite diffusion' }).first().waitFor()
 })
 

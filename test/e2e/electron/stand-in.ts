@@ -70,6 +70,8 @@ export const ipcMain = new IpcMain()
 
 class WebContents extends EventEmitter {
   page: Page | null = null
+  /** A page outside of app:// that the app loads. */
+  loading: string | null = null
   openHandler: ((details: { url: string }) => { action: 'allow' | 'deny' }) | null = null
   setWindowOpenHandler(handler: (details: { url: string }) => { action: 'allow' | 'deny' }): void {
     this.openHandler = handler
@@ -131,6 +133,8 @@ async function answer(route: Route): Promise<void> {
   const request = route.request()
   const window = BrowserWindow.windows.find((open) => open.webContents.page === request.frame().page())
   if (!window) return route.abort()
+  // What the app itself loads is no navigation of the page.
+  if (request.url() === window.webContents.loading) return route.continue()
   const handler = handlers.get('app')
   if (!request.url().startsWith(`${MAPPED_ORIGIN}/`) || !handler) {
     if (request.isNavigationRequest()) {
@@ -154,6 +158,7 @@ interface WindowOptions {
     sandbox?: boolean
     contextIsolation?: boolean
     nodeIntegration?: boolean
+    javascript?: boolean
   }
 }
 
@@ -221,6 +226,22 @@ export class BrowserWindow extends EventEmitter {
     const taken = BrowserWindow.windows.map((window) => window.webContents.page)
     const page = context.pages().find((open) => !taken.includes(open)) ?? (await context.newPage())
     this.webContents.page = page
+    page.on('close', () => this.#closed())
+    const { preload, javascript = true } = this.options.webPreferences ?? {}
+    if (!javascript) {
+      const devTools = await context.newCDPSession(page)
+      await devTools.send('Emulation.setScriptExecutionDisabled', { value: true })
+    }
+    if (preload) await this.#bridge(page, preload)
+    const target = toMapped(url)
+    if (target === url) this.webContents.loading = url
+    await page.goto(target)
+    this.emit('ready-to-show')
+    this.webContents.emit('did-finish-load')
+    process.send?.({ ready: { url } })
+  }
+
+  async #bridge(page: Page, preload: string): Promise<void> {
     const sender = (): unknown => ({
       sender: this.webContents,
       senderFrame: { url: fromMapped(page.url()), parent: null },
@@ -237,17 +258,11 @@ export class BrowserWindow extends EventEmitter {
         return JSON.stringify({ error: String(thrown) })
       }
     })
-    const preload = this.options.webPreferences?.preload
-    if (preload) await page.addInitScript(pageRuntime(readFileSync(preload, 'utf8')))
     await page.exposeFunction('__standInOpen', (target: string) => {
       const action = this.webContents.openHandler?.({ url: fromMapped(target) }).action ?? 'allow'
       record('window.open', target, action)
     })
-    page.on('close', () => this.#closed())
-    await page.goto(toMapped(url))
-    this.emit('ready-to-show')
-    this.webContents.emit('did-finish-load')
-    process.send?.({ ready: { url } })
+    await page.addInitScript(pageRuntime(readFileSync(preload, 'utf8')))
   }
 
   #closed(): void {
@@ -259,7 +274,7 @@ export class BrowserWindow extends EventEmitter {
   }
 
   destroy(): void {
-    void this.#context?.close().then(() => this.#closed())
+    void this.webContents.page?.close()
   }
 
   show(): void {}

@@ -12,11 +12,12 @@ const OUTPUTS = [
   MAIN_FILE,
   path.join(ROOT, 'out/preload/preload.cjs'),
 ]
-/** What goes into the three bundles; electron/ bundles the supervisor and the workspace location of the engine. */
+/** What goes into the three bundles; electron/ bundles a few modules of the engine. */
 const SOURCES = [
   'renderer',
   'electron',
   'contract',
+  'engine/common',
   'engine/host',
   'engine/workspace',
   'electron.vite.config.ts',

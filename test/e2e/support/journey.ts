@@ -31,15 +31,15 @@ export interface ShownComparison {
 }
 
 export function readComparison(page: Page): Promise<ShownComparison> {
-  return page.evaluate(() => {
-    const text = (element: Element | null | undefined): string =>
+  return page.locator('html').evaluate((root): ShownComparison => {
+    const text = (element: { textContent: string | null } | null | undefined): string =>
       (element?.textContent ?? '').replaceAll(/\s+/g, ' ').trim()
-    const table = document.querySelector('table')
+    const table = root.querySelector('table')
     const rows = [...(table?.querySelectorAll('tbody tr') ?? [])].map((row): [string, string[]] => [
       text(row.querySelector('th')),
       [...row.querySelectorAll('td')].map(text),
     ])
-    const header = document.querySelector('header.verdict')
+    const header = root.querySelector('header.verdict')
     return {
       headline: text(header?.querySelector('h1')),
       source: text(header?.querySelector('.tag')),

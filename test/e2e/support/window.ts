@@ -39,6 +39,8 @@ export interface WindowOptions {
   height?: number
   locale?: string
   dark?: boolean
+  /** Without transitions, so that colours are final when they are looked at. */
+  reducedMotion?: boolean
 }
 
 export interface OpenWindow {
@@ -53,11 +55,12 @@ export async function openWindow(
   url: string,
   options: WindowOptions = {},
 ): Promise<OpenWindow> {
-  const { width = 1440, height = 900, locale = 'en-US', dark = false } = options
+  const { width = 1440, height = 900, locale = 'en-US', dark = false, reducedMotion = false } = options
   const context = await browser.newContext({
     viewport: { width, height },
     locale,
     colorScheme: dark ? 'dark' : 'light',
+    reducedMotion: reducedMotion ? 'reduce' : 'no-preference',
     acceptDownloads: true,
     permissions: ['clipboard-read', 'clipboard-write'],
   })
@@ -77,7 +80,28 @@ export async function engineReady(page: Page): Promise<void> {
     .waitFor()
 }
 
+/** Waits until the page has stopped changing: lists and charts come with the answers of the engine. */
+export async function settled(page: Page): Promise<void> {
+  await page.locator('body').evaluate(
+    (body) =>
+      new Promise<void>((resolve) => {
+        const end = (): void => {
+          observer.disconnect()
+          clearTimeout(longest)
+          resolve()
+        }
+        let quiet = setTimeout(end, 150)
+        const observer = new body.ownerDocument.defaultView.MutationObserver(() => {
+          clearTimeout(quiet)
+          quiet = setTimeout(end, 150)
+        })
+        const longest = setTimeout(end, 2000)
+        observer.observe(body, { subtree: true, childList: true, characterData: true })
+      }),
+  )
+}
+
 /** Goes to a page of the window by its address. */
 export async function goTo(page: Page, hash: string): Promise<void> {
-  await page.evaluate((next) => (location.hash = next), hash)
+  await page.locator('html').evaluate((root, next) => void (root.ownerDocument.location.hash = next), hash)
 }

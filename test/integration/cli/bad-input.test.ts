@@ -1,7 +1,7 @@
 // Bad input through the command line: the exit code, the stable code, a message that names the thing, nothing left behind.
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Folder, tool, type Outcome } from './run.ts'
+import { Folder, run, tool, type Outcome } from './run.ts'
 
 const SHAPE = [1, 4, 64, 64]
 const SAMPLE_BYTES = SHAPE.reduce((product, size) => product * size, 4)
@@ -260,6 +260,17 @@ describe('an .om of the real compiler', () => {
   })
 })
 
+describe('comparison files', () => {
+  it('that are not JSON, not comparisons, or missing', async () => {
+    using folder = new Folder()
+    writeFileSync(folder.file('cut.json'), '{"schema": "aqw.comparison/1",\n "label": }')
+    writeFileSync(folder.file('other.json'), '{"schema": "something/1"}')
+    await refused(folder, ['report', 'cut.json', '-o', 'r.md'], 'E_JSON_SYNTAX', /cut\.json:2:11/)
+    await refused(folder, ['report', 'other.json', '-o', 'r.md'], 'E_JSON_VALUE', /other\.json: label/)
+    await refused(folder, ['report', 'none.json', '-o', 'r.md'], 'E_FILE_NOT_FOUND', /none\.json/)
+  })
+})
+
 describe('the command line itself', () => {
   it.each([
     [['unknown'], /unknown command 'unknown'/],
@@ -270,6 +281,12 @@ describe('the command line itself', () => {
     [['sample', 'unet', '-o', 'x.onnx', '--channels', '320,x'], /--channels: "x"/],
     [['sample', 'unet', '-o', 'x.onnx', '--inputs', 'triple'], /--inputs/],
     [['devices', '--log-level', 'loud'], /loud/],
+    [
+      ['benchmark', '--model', 'a.om', '--device', 'cpu', '--loop-count', '5', '--runs', '9'],
+      /'--loop-count <n>' cannot be used with option '--runs <n>'/,
+    ],
+    [['sample', 'unet'], /See "aqw sample unet --help"/],
+    [['report', 'c.json', '-o', 'page.docx'], /page\.docx/],
   ])('%j is a usage error', async (args, message) => {
     using folder = new Folder()
     const outcome = await tool('aqw', args, { cwd: folder.path })
@@ -278,6 +295,19 @@ describe('the command line itself', () => {
     expect(outcome.stdout).toBe('')
     expect(folder.list()).toEqual([])
   })
+
+  it.each(['aqw inspect unet.onnx --top 1000', 'aqw --help', 'aqw inspect none.onnx --json 2>&1'])(
+    '`%s` outlives a reader that has seen enough',
+    async (command) => {
+      using folder = new Folder()
+      writeFileSync(folder.file('unet.onnx'), readFileSync(made.file('unet.onnx')))
+      const outcome = await run('bash', ['-c', `${command} | true; echo "\${PIPESTATUS[0]}"`], {
+        cwd: folder.path,
+      })
+      const code = command.includes('none') ? 1 : 0
+      expect(outcome).toEqual({ code: 0, stdout: `${code}\n`, stderr: '' })
+    },
+  )
 
   it('prints an error as JSON too when JSON was asked for', async () => {
     using folder = new Folder()

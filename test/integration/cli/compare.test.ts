@@ -31,7 +31,7 @@ describe('aqw compare', () => {
     const outcome = await tool('aqw', ['compare', ...args], { cwd: folder.path })
     expect(outcome.code, outcome.stderr).toBe(0)
     expect(outcome.stdout).not.toContain('\u001b')
-    expect(outcome.stdout).toMatch(/Ascend310P3.*simulated/)
+    expect(outcome.stdout).toMatch(/Simulated: latencies of Ascend310P3/)
     expect(folder.list()).toEqual(['c.json', 'c.md'])
     expect(leftovers()).toEqual(before)
 
@@ -59,8 +59,8 @@ describe('aqw compare', () => {
     expect(latency).toMatchObject({ method: 'exact', baseline: 'FP16', candidate: 'INT8' })
     expect(latency?.ratio).toBeCloseTo((int8?.latency_ms.mean ?? 0) / comparison.baseline.latency_ms.mean, 6)
     const markdown = readFileSync(folder.file('c.md'), 'utf8')
-    expect(markdown).toMatch(/\| latency mean \(ms\) \|/)
-    expect(markdown).toContain('simulated')
+    expect(markdown).toMatch(/\| Latency, mean \(ms\) \|/)
+    expect(markdown).toContain('Simulated')
   })
 
   it('repeats exactly on the simulated device', async () => {

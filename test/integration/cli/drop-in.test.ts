@@ -129,12 +129,7 @@ describe('drop-in commands', () => {
   })
 
   it.each([
-    [
-      'a syntax error',
-      CONFIG.replace('"quant_mode":', '"quant_mode"'),
-      'E_JSON_SYNTAX',
-      /bad\.json:4:39/,
-    ],
+    ['a syntax error', CONFIG.replace('"quant_mode":', '"quant_mode"'), 'E_JSON_SYNTAX', /bad\.json:4:39/],
     [
       'an unknown key',
       CONFIG.replace('"quant_mode"', '"qaunt_mode"'),
@@ -147,6 +142,12 @@ describe('drop-in commands', () => {
       CONFIG.replace('./unet_int8_amct.om', './missing/out.om'),
       'E_FILE_WRITE',
       /missing/,
+    ],
+    [
+      'an output where no folder can be made',
+      CONFIG.replace('./unet_int8_amct.om', '/proc/out.om'),
+      'E_FILE_WRITE',
+      /\/proc\/out\.om/,
     ],
     ['too few bins', CONFIG.replace('200', '201'), 'E_CALIBRATION_COUNT', /200[\s\S]*201/],
     [

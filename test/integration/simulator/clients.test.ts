@@ -1,10 +1,10 @@
 // Programs written in C against the ACL prototypes, compiled and run unmodified on the simulated library.
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import ort from 'onnxruntime-node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { compileModel } from '../../../engine/compile/index.ts'
-import { compileC, compileClient, ensureLibrary, runProgram, temporaryFolder } from './kit.ts'
+import { BUILD, compileC, compileClient, ensureLibrary, runProgram, temporaryFolder } from './kit.ts'
 import { LINKED_SYMBOLS } from './symbols.ts'
 
 const SAMPLE = path.join(
@@ -14,6 +14,29 @@ const SAMPLE = path.join(
 const IMAGE = [4, 64, 64] as const
 const folder = temporaryFolder()
 const at = (name: string): string => path.join(folder, name)
+
+const LIBRARY = path.join(BUILD, 'libascendcl.so')
+
+/** Names of errors_client.c -> codes of acl_base_rt.h, rt_error_codes.h and ge_error_codes.h. */
+const MISUSE_CODES = {
+  double_init: '100002',
+  no_context: '107002',
+  no_such_device: '107001',
+  wrong_model_id: '145003',
+  input_too_short: '145000',
+  input_missing: '145000',
+  null_dataset: '100000',
+  other_soc: '500002',
+  no_file: '145002',
+  out_of_memory: '207001',
+  copy_too_long: '100000',
+  freed_twice: '107000',
+  stream_after_destroy: '107017',
+  context_after_destroy: '107017',
+  execute_after_unload: '145003',
+  unloaded_twice: '145003',
+  finalized_once_too_often: '100037',
+}
 
 const programs = { sync: '', async: '', memory: '' }
 let modelledMs = 0
@@ -91,6 +114,17 @@ describe('C programs', () => {
     expect(await runProgram(at('all'), [])).toMatchObject({ code: 0, stdout: '', stderr: '' })
   })
 
+  it('find those functions under every name of the library, and no others of ours in their way', async () => {
+    const nm = await runProgram('nm', ['-D', '--defined-only', '--format=posix', LIBRARY])
+    const exported = nm.stdout.split('\n').flatMap((line) => line.split(/[ @]/)[0] || [])
+    expect(exported.filter((name) => !/^(acl|ascendsim_)/.test(name))).toEqual([])
+    expect(LINKED_SYMBOLS.filter((name) => !exported.includes(name))).toEqual([])
+    expect(exported).toContain('ascendsim_version')
+    for (const part of ['rt', 'mdl', 'cblas', 'dvpp', 'op_compiler']) {
+      expect(realpathSync(path.join(path.dirname(LIBRARY), `libacl_${part}.so`))).toBe(realpathSync(LIBRARY))
+    }
+  })
+
   it('run a model synchronously, and no faster than modelled', async () => {
     const result = await runProgram(programs.sync, [
       at('static.om'),
@@ -161,6 +195,15 @@ describe('C programs', () => {
     })
     expect(full.stderr).toContain('returned 207001')
     for (const result of [missing, cut, other, full]) expect(result).toMatchObject({ code: 1, signal: null })
+  })
+
+  it('get the documented code and a message for each misuse, and never crash', async () => {
+    const program = await compileClient('errors_client', folder)
+    const result = await runProgram(program, [at('static.om'), at('other-soc.om')])
+    expect(result).toMatchObject({ code: 0, signal: null, stderr: '' })
+    const lines = result.stdout.trim().split('\n')
+    expect(Object.fromEntries(lines.map((line) => line.split(' ').slice(0, 2)))).toEqual(MISUSE_CODES)
+    for (const line of lines) expect(line).toMatch(/^\w+ \d+ .*\bE[A-Z]?\d{4}/)
   })
 
   it('find standard output to themselves, with the log switched on', async () => {

@@ -4,7 +4,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import os from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { AtomicFile, checkWritable, writeFileAtomic } from '../../../engine/common/files.ts'
+import {
+  AtomicFile,
+  checkWritable,
+  makeTemporaryFolder,
+  writeFileAtomic,
+} from '../../../engine/common/files.ts'
 import { canonicalJson, hashData, hashFile } from '../../../engine/common/hashing.ts'
 import { createLogger } from '../../../engine/common/log.ts'
 import { editDistance, nearestNames } from '../../../engine/common/nearest.ts'
@@ -44,6 +49,17 @@ describe('units', () => {
     ])
     expect([999, 12_345, 859_520_964].map(formatCount)).toEqual(['999', '12.3 k', '859.5 M'])
     expect([5, 65, 7207].map(formatDuration)).toEqual(['0:05', '1:05', '2:00:07'])
+  })
+})
+
+describe('folders to prepare files in', () => {
+  it('stand beside the file, and are refused like the file where none can be made', () => {
+    const made = makeTemporaryFolder(path.join(folder, 'out.om'))
+    expect(path.dirname(made)).toBe(folder)
+    // Writable by its permissions, and yet nothing can be made there.
+    expect(() => makeTemporaryFolder('/proc/out.om')).toThrow(
+      expect.objectContaining({ code: 'E_FILE_WRITE', message: expect.stringContaining('/proc/out.om') }),
+    )
   })
 })
 

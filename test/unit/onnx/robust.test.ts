@@ -9,6 +9,7 @@ import { generateRules } from '../../../engine/onnx/shapes/generate.ts'
 import { layerRules } from '../../../engine/onnx/shapes/layers.ts'
 import { quantizedRules } from '../../../engine/onnx/shapes/quantized.ts'
 import { reduceRules } from '../../../engine/onnx/shapes/reduce.ts'
+import { selectRules } from '../../../engine/onnx/shapes/select.ts'
 import { int64s, operatorModel } from '../../fixtures/onnx-build.ts'
 
 const operators = [
@@ -18,6 +19,7 @@ const operators = [
   layerRules,
   quantizedRules,
   reduceRules,
+  selectRules,
 ].flatMap(Object.keys)
 
 const dims = fc.array(fc.nat(4), { maxLength: 5 })

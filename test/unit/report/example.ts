@@ -313,7 +313,7 @@ export const exampleComparison = comparisonSchema.parse({
   },
   host_cpu: null,
   notes: [
-    'INT8: 164 of 188 layers that could be quantized are.',
+    'INT8: 164 of 188 quantizable layers are quantized.',
     'Simulated latencies are deterministic: no interval, because there is no noise to estimate.',
   ],
 })

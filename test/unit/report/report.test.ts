@@ -33,7 +33,7 @@ describe.each(['html', 'md', 'csv'] as const)('%s', (format) => {
 
   test('is Chinese when asked', async () => {
     const text = await render({ comparison: exampleComparison }, format, 'zh')
-    expect(text).toContain('模拟')
+    expect(text).toContain('仿真')
     expect(text).toContain('时延均值')
     // The embedded data keeps the engine's own words.
     expect(text.split('<script')[0]).not.toMatch(/Simulated:|Latency, mean/)
@@ -116,4 +116,26 @@ test('kernel times and file parts become charts with their values', async () => 
   const text = await render({ comparison: exampleComparison, figures }, 'md')
   expect(text).toContain('| Conv2D | 2.000 |')
   expect(text).toContain('| fp16 | 3.000 |')
+})
+
+test('the host CPU beside the device has its own table and its own conditions', async () => {
+  const host = { ...exampleComparison, host_cpu: null }
+  const comparison: Comparison = {
+    ...exampleComparison,
+    host_cpu: {
+      label: 'measured',
+      device: { ...host.device, id: 'cpu', kind: 'cpu', name: 'Some CPU' },
+      conditions: { ...host.conditions, warmup_runs: 20, warmup_ms: 2000 },
+      baseline: host.baseline,
+      candidates: host.candidates,
+      deltas: host.deltas,
+      incomparable: [],
+    },
+  }
+  const text = await render({ comparison }, 'md')
+  const [device = '', cpu = ''] = text.split('## Some CPU')
+  expect(device).toContain('| Device memory |')
+  expect(cpu.split('## Conditions')[0]).not.toContain('Device memory')
+  expect(cpu).toMatch(/Runs on cpu: .* warm-up 20 runs and 2000 ms/)
+  expect(cpu).toMatch(/Runs on sim:/)
 })
