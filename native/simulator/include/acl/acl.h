@@ -19,6 +19,7 @@ extern "C" {
 #endif
 
 #define ACL_SUCCESS 0
+#define ACL_ERROR_NONE 0
 #define ACL_MAX_DIM_CNT 128
 #define ACL_MAX_TENSOR_NAME_LEN 128
 #define ACL_MAX_BATCH_NUM 128
