@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock, MeasureRequest, MeasureResult, ModelSamples } from '../../contract/device.ts'
 import type { Progress } from '../../contract/work.ts'
 import { AppError } from '../../contract/errors/index.ts'
+import { peakResidentBytes } from '../common/memory.ts'
 import { SampleBuffer } from './sample-buffer.ts'
 import type { DeviceBackend, Step } from './types.ts'
 
@@ -138,6 +139,5 @@ export async function measureInterleaved(
     elapsedMs: lane.elapsedMs,
     ...lane.samples.finish(),
   }))
-  // maxRSS is in KiB on every platform (libuv normalizes it).
-  return { clock, models, peakResidentBytes: process.resourceUsage().maxRSS * 1024 }
+  return { clock, models, peakResidentBytes: peakResidentBytes() }
 }

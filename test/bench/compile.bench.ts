@@ -30,11 +30,13 @@ const SHAPE = {
 /** Compiles in a process of its own, so that its peak memory can be told. */
 function compileApart(model: string, output: string): { seconds: number; peakMiB: number } {
   const entry = path.resolve(import.meta.dirname, '../../engine/compile/index.ts')
+  const memory = path.resolve(import.meta.dirname, '../../engine/common/memory.ts')
   const script = `
     const { compileModel } = await import(${JSON.stringify(entry)})
+    const { peakResidentBytes } = await import(${JSON.stringify(memory)})
     const start = performance.now()
     await compileModel({ modelPath: ${JSON.stringify(model)}, soc: 'Ascend310P3', precision: 'fp16', outputPath: ${JSON.stringify(output)} })
-    console.log(JSON.stringify({ seconds: (performance.now() - start) / 1000, peakMiB: process.resourceUsage().maxRSS / 1024 }))`
+    console.log(JSON.stringify({ seconds: (performance.now() - start) / 1000, peakMiB: peakResidentBytes() / 2 ** 20 }))`
   const text = execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })
   return JSON.parse(text) as { seconds: number; peakMiB: number }
 }
