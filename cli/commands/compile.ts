@@ -4,12 +4,13 @@ import { AppError } from '../../contract/errors/index.ts'
 import type { Precision } from '../../contract/cost.ts'
 import { checkWritable } from '../../engine/common/files.ts'
 import { formatBytes, formatFigure } from '../../engine/common/units.ts'
+import { addGearOptions, gearsOf, type GearOptions } from '../runtime/gear-options.ts'
 import { modelFile, parseInputShapes } from '../runtime/arguments.ts'
 import type { Host } from '../runtime/host.ts'
 import { action, withCommonOptions } from '../runtime/program.ts'
 import { keyValues } from '../runtime/table.ts'
 
-interface CompileOptions {
+interface CompileOptions extends GearOptions {
   model: string
   precision: string
   device: string
@@ -25,7 +26,8 @@ model that "aqw quantize" wrote.
 Examples:
   aqw compile --model unet.onnx --precision fp16 --device sim:Ascend310P3 -o unet_fp16.om
   aqw compile --model unet_deploy_model.onnx --precision int8 --device sim:Ascend310P3 -o unet_int8.om
-  aqw compile --model unet.onnx --device npu:0 -o unet.om --input-shape "sample_input_tensor:1,4,64,64"`
+  aqw compile --model unet.onnx --device npu:0 -o unet.om --input-shape "sample_input_tensor:1,4,64,64"
+  aqw compile --model resnet.onnx --device sim:Ascend310P3 -o resnet.om --input-shape "x:-1,3,224,224" --dynamic-batch 1,4,8`
 
 function precisionOf(text: string): Precision {
   const found = PRECISIONS.find((precision) => precision === text.toLowerCase())
@@ -40,8 +42,11 @@ function precisionOf(text: string): Precision {
 async function compile(host: Host, options: CompileOptions): Promise<void> {
   const { compileForDevice } = await import('../../engine/pipeline/compile-for-device.ts')
   const precision = precisionOf(options.precision)
+  const gears = gearsOf(options)
   const inputShapes =
-    options.inputShape === undefined ? undefined : parseInputShapes('--input-shape', options.inputShape)
+    options.inputShape === undefined
+      ? undefined
+      : parseInputShapes('--input-shape', options.inputShape, gears !== undefined)
   modelFile(options.model, ['.onnx'])
   checkWritable(options.output)
   const request = {
@@ -50,6 +55,7 @@ async function compile(host: Host, options: CompileOptions): Promise<void> {
     precision,
     outputPath: options.output,
     inputShapes,
+    gears,
   }
   const result = await compileForDevice(request, host.ctx)
   if (host.json) {
@@ -80,6 +86,7 @@ export function register(command: Command): void {
       '--input-shape <shapes>',
       'shapes of open inputs, e.g. "sample_input_tensor:1,4,64,64;timestep:1"',
     )
+  addGearOptions(command)
   withCommonOptions(command, true).addHelpText('after', EXAMPLES)
   action<CompileOptions>(command, compile)
 }

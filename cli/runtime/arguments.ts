@@ -25,7 +25,7 @@ export function parseIntegers(name: string, text: string, minimum: number, maxim
  * `input:1,4,64,64;other:1,77,768` as atc and amct write it: the last colon separates name from shape, because names may
  * hold colons. @throws E_ARGUMENT
  */
-export function parseInputShapes(name: string, text: string): Record<string, number[]> {
+export function parseInputShapes(name: string, text: string, open = false): Record<string, number[]> {
   const expected = 'NAME:D,D,D with several inputs separated by ";", e.g. "sample_input_tensor:1,4,64,64"'
   const shapes: Record<string, number[]> = {}
   for (const part of text.split(';')) {
@@ -37,6 +37,7 @@ export function parseInputShapes(name: string, text: string): Record<string, num
     const dims = entry.slice(colon + 1).split(',')
     if (Object.hasOwn(shapes, input)) refuse(name, `input "${input}" is given twice`, expected)
     shapes[input] = dims.map((dim) => {
+      if (open && dim.trim() === '-1') return -1
       if (!/^\s*\d{1,9}\s*$/.test(dim)) refuse(name, `"${dim}" in "${entry}" is not a size`, expected)
       return Number(dim)
     })

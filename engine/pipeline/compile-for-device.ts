@@ -1,6 +1,7 @@
 // Compiles for a device by its name: the simulated compiler for simulated SoCs, atc for a real NPU.
 import type { CostValidation, Precision } from '../../contract/cost.ts'
 import { AppError } from '../../contract/errors/index.ts'
+import type { OmGears } from '../../contract/om.ts'
 import type { WorkContext } from '../../contract/work.ts'
 import { compileModel, runAtc } from '../compile/index.ts'
 import { formatDeviceSelector, openDevice, parseDeviceSelector } from '../device/index.ts'
@@ -11,7 +12,9 @@ export interface DeviceCompileRequest {
   device: string
   precision: Precision
   outputPath: string
+  /** -1 where the gears decide. */
   inputShapes?: Record<string, number[]> | undefined
+  gears?: OmGears | undefined
 }
 
 export interface DeviceCompileResult {
@@ -31,12 +34,12 @@ export async function compileForDevice(
   ctx: WorkContext,
 ): Promise<DeviceCompileResult> {
   const selector = parseDeviceSelector(request.device)
-  const { modelPath, precision, outputPath, inputShapes } = request
+  const { modelPath, precision, outputPath, inputShapes, gears } = request
   if (selector.kind === 'cpu') {
     const reason = 'the host CPU runs .onnx files as they are, there is nothing to compile'
     throw new AppError('E_ARGUMENT', { name: 'device', reason, expected: 'npu:<n> or sim:<SoC>' })
   }
-  const shapes = inputShapes === undefined ? {} : { inputShapes }
+  const shapes = { ...(inputShapes && { inputShapes }), ...(gears && { gears }) }
   if (selector.kind === 'simulated') {
     const { soc } = selector
     const result = await compileModel({ modelPath, soc, precision, outputPath, ...shapes }, ctx)
