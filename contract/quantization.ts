@@ -8,8 +8,13 @@ export const datasetSpecSchema = z.strictObject({
   /** Text file naming the bins; looked for as given, in `searchFolders`, then in `folder`. */
   listFile: z.string().min(1).optional(),
   searchFolders: z.array(z.string().min(1)).default([]),
-  /** Samples to use, in file order; all when left out. More than there are is an error. */
+  /** Samples to use; all when left out. More than there are is an error. */
   count: z.number().int().positive().optional(),
+  /**
+   * Which samples a `count` below their number takes: the first ones, evenly spread ones, or the same number from every
+   * stretch of diffusion time steps (docs/quantization.md, "Time steps").
+   */
+  selection: z.enum(['first', 'spread', 'timesteps']).default('first'),
   /** Samples joined along the first dimension of each input. */
   batchSize: z.number().int().positive().max(4096).default(1),
   /** Shapes of inputs whose dimensions the model leaves open. */

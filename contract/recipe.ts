@@ -91,11 +91,18 @@ function checkParameters(written: WrittenActivation, context: z.RefinementCtx): 
   }
 }
 
-export const weightMethodSchema = z.enum(['max_abs'])
+/**
+ * How the scale of a weight is found: `max_abs` by its largest magnitude (AMCT, ARQ), `kl` by AMCT's divergence search
+ * over the largest magnitude, `mse` by least squared error of the weight.
+ */
+export const weightMethodSchema = z.enum(['max_abs', 'kl', 'mse'])
 export type WeightMethod = z.infer<typeof weightMethodSchema>
 
-/** `int8`: W8A8. `fp16`: left floating point, the device computes it in FP16. `float`: left as it is. */
-export const layerPrecisionSchema = z.enum(['int8', 'fp16', 'float'])
+/**
+ * `int8`: W8A8. `w4a8`: INT4 weights, INT8 activations. `w8a16`, `w4a16`: integer weights, activations left in floating
+ * point. `fp16`: left floating point, the device computes it in FP16. `float`: left as it is.
+ */
+export const layerPrecisionSchema = z.enum(['int8', 'w4a8', 'w8a16', 'w4a16', 'fp16', 'float'])
 export type LayerPrecision = z.infer<typeof layerPrecisionSchema>
 
 /** A layer: node name, module path or weight name; `*` stands for any run of characters. */
@@ -116,24 +123,108 @@ const weightSchema = z.strictObject({
   /** One scale per output channel of Conv and ConvTranspose. MatMul and Gemm always have one per tensor (AMCT). */
   per_channel: z.boolean().default(true),
 })
+export type WeightSettings = z.infer<typeof weightSchema>
 
-export const layerOverrideSchema = z.strictObject({
-  layer: layerPatternSchema,
+/** What a rule may change for the layers it names; what it leaves out stays. */
+const ruleSettings = {
   precision: layerPrecisionSchema.optional(),
   activation: activationOverrideSchema.optional(),
-  weight: z.strictObject({ per_channel: z.boolean() }).optional(),
-})
+  weight: z
+    .strictObject({ method: weightMethodSchema.optional(), per_channel: z.boolean().optional() })
+    .optional(),
+}
+
+export const layerOverrideSchema = z.strictObject({ layer: layerPatternSchema, ...ruleSettings })
 export type LayerOverride = z.infer<typeof layerOverrideSchema>
+
+const opTypeNameSchema = z.string().min(1).max(100)
+
+/** A rule for all layers of an ONNX operator type (AMCT, override_layer_types). */
+export const opTypeRuleSchema = z.strictObject({ op_type: opTypeNameSchema, ...ruleSettings })
+export type OpTypeRule = z.infer<typeof opTypeRuleSchema>
+
+/** Defaults of weight repair: AMCT's where it has the method (DMQ, AdaRound). */
+export const REPAIR_DEFAULTS = {
+  strength: 0.5,
+  minimumGainDb: 3,
+  iterations: 10_000,
+  regularization: 0.01,
+  betaRange: [20, 2],
+  warmStart: 0.2,
+  dampening: 0.01,
+  blockSize: 128,
+} as const
+
+/** Moves range from activations to weights, channel by channel: x / f, w * f (SmoothQuant; AMCT, DMQ balancer). */
+const balanceSchema = z.strictObject({
+  method: z.enum(['dmq', 'smoothquant']).default('dmq'),
+  /** Share of the range that moves into the weights. */
+  strength: z.number().min(0.2).max(0.8).default(REPAIR_DEFAULTS.strength),
+  /** Layers to balance; every quantized layer that can be when left out. */
+  layers: z.array(layerPatternSchema).max(10_000).optional(),
+})
+export type BalanceSettings = z.infer<typeof balanceSchema>
+
+/** How weights are rounded to integers once their scales are known (docs/recipes.md, "Weight repair"). */
+const roundingSchema = z.discriminatedUnion('method', [
+  z.strictObject({ method: z.literal('nearest') }),
+  z.strictObject({
+    method: z.literal('adaround'),
+    iterations: z.number().int().min(1).max(1_000_000).default(REPAIR_DEFAULTS.iterations),
+    regularization: z.number().nonnegative().max(100).default(REPAIR_DEFAULTS.regularization),
+    beta_range: z.tuple([z.number().positive(), z.number().positive()]).default([20, 2]),
+    warm_start: z.number().min(0).lt(1).default(REPAIR_DEFAULTS.warmStart),
+    layers: z.array(layerPatternSchema).max(10_000).optional(),
+  }),
+  z.strictObject({
+    method: z.literal('gptq'),
+    /** Share of the mean diagonal added to the Hessian. */
+    dampening: z.number().positive().max(1).default(REPAIR_DEFAULTS.dampening),
+    block_size: z.number().int().min(1).max(4096).default(REPAIR_DEFAULTS.blockSize),
+    layers: z.array(layerPatternSchema).max(10_000).optional(),
+  }),
+])
+export type RoundingSettings = z.infer<typeof roundingSchema>
+
+/** Changes to the model and its weights that make quantization cost less quality, without training. */
+export const repairSchema = z.strictObject({
+  /** Folds BatchNormalization into the layer before it (AMCT, do_fusion). */
+  fold_batch_norm: z.boolean().default(true),
+  /** Layers whose normalization stays (AMCT, skip_fusion_layers). */
+  skip_fold_layers: z.array(layerPatternSchema).max(10_000).default([]),
+  /** Cross-layer equalization of layer pairs that only a ReLU or nothing separates. */
+  equalize: z.boolean().default(false),
+  balance: balanceSchema.optional(),
+  /**
+   * Conv(Concat(a, b)) becomes Conv(a) + Conv(b) with a scale each: `auto` where the expected gain reaches
+   * `minimum_gain_db`.
+   */
+  split_concat: z
+    .strictObject({
+      mode: z.enum(['off', 'auto', 'all']).default('off'),
+      minimum_gain_db: z.number().nonnegative().max(100).default(REPAIR_DEFAULTS.minimumGainDb),
+    })
+    .prefault({}),
+  /** Takes the mean error of each output channel out of the bias. */
+  bias_correction: z.boolean().default(false),
+  rounding: roundingSchema.default({ method: 'nearest' }),
+})
+export type RepairSettings = z.infer<typeof repairSchema>
 
 export const recipeSchema = z.strictObject({
   schema: z.literal(RECIPE_SCHEMA),
   name: z.string().max(200).optional(),
+  /** Precision of every layer that no list or rule below says something else about. */
+  precision: layerPrecisionSchema.default('int8'),
   activation: activationSchema.prefault({}),
   weight: weightSchema.prefault({}),
+  repair: repairSchema.prefault({}),
   /** Layers left in floating point. */
   skip_layers: z.array(layerPatternSchema).max(10_000).default([]),
   /** ONNX operator types left in floating point, such as "Gemm". */
-  skip_op_types: z.array(z.string().min(1).max(100)).max(100).default([]),
+  skip_op_types: z.array(opTypeNameSchema).max(100).default([]),
+  /** Rules by operator type; rules by layer (`overrides`) win over them. */
+  op_types: z.array(opTypeRuleSchema).max(100).default([]),
   /** Layers kept in FP16 on the device: the 16-bit side of a mixed-precision model. */
   fp16_layers: z.array(layerPatternSchema).max(10_000).default([]),
   /** Later entries win over earlier ones, and all of them over the lists above. */

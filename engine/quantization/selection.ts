@@ -61,6 +61,9 @@ class PatternMatcher {
 
 const PRECISION_REASONS: Record<LayerPrecision, KeptFloatReason | undefined> = {
   int8: undefined,
+  w4a8: undefined,
+  w8a16: undefined,
+  w4a16: undefined,
   fp16: 'fp16_by_recipe',
   float: 'float_by_recipe',
 }
