@@ -12,6 +12,7 @@ import {
   projectSchema,
   recipeRowSchema,
 } from '../workspace.ts'
+import { recipePresetSchema, recognitionSchema } from '../presets.ts'
 import { channel, topic } from './define.ts'
 import { modelSummarySchema, omSummarySchema, recipeSchema } from './seams.ts'
 
@@ -19,13 +20,7 @@ const byId = z.object({ id: idSchema })
 const byProject = z.object({ projectId: idSchema })
 const removed = z.object({ id: idSchema })
 
-export const recipePresetSchema = z.object({
-  id: z.string(),
-  name: z.object({ en: z.string(), zh: z.string() }),
-  description: z.object({ en: z.string(), zh: z.string() }),
-  recipe: recipeSchema,
-})
-export type RecipePreset = z.infer<typeof recipePresetSchema>
+export { recipePresetSchema, type RecipePreset } from '../presets.ts'
 
 /** What a recipe would do with every layer of a model that it can touch. */
 export const recipeCheckSchema = z.object({
@@ -109,9 +104,14 @@ export const libraryChannels = {
     recipeRowSchema,
   ),
   'recipes.delete': channel(byId, removed),
+  /** The presets that fit a model, the recommended one first; without a model the general ones. */
   'recipes.presets': channel(
     z.object({ modelId: idSchema.optional() }),
-    z.object({ presets: z.array(recipePresetSchema) }),
+    z.object({
+      presets: z.array(recipePresetSchema),
+      /** What the model was recognised as; null without a model. */
+      recognised: recognitionSchema.nullable(),
+    }),
   ),
   /** Reads an AMCT configuration: from a file, or from its text. */
   'recipes.importAmct': channel(

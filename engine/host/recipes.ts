@@ -1,77 +1,14 @@
-// Recipes in the window: presets, what a recipe does to a model, and AMCT configurations in and out.
+// Recipes in the window: what a recipe does to a model, and AMCT configurations in and out.
 import path from 'node:path'
 import { AppError, toErrorShape } from '../../contract/errors/index.ts'
-import { defaultRecipe, RECIPE_SCHEMA, recipeSchema, type Recipe } from '../../contract/recipe.ts'
-import type { RecipeCheck, RecipePreset } from '../../contract/rpc/index.ts'
+import { defaultRecipe, type Recipe } from '../../contract/recipe.ts'
+import type { RecipeCheck } from '../../contract/rpc/index.ts'
 import type { DatasetRow, ModelRow } from '../../contract/workspace.ts'
 import type { Model } from '../onnx/index.ts'
 import { selectLayers } from '../quantization/selection.ts'
 
 /** A recipe with more unknown names than this was written for another model. */
 const MAX_PROBLEMS = 100
-
-const PRESETS: readonly RecipePreset[] = [
-  {
-    id: 'balanced',
-    name: { en: 'INT8 balanced', zh: 'INT8 均衡' },
-    description: {
-      en: 'Asymmetric min-max activations, per-channel weights, every layer that can be INT8.',
-      zh: '激活采用非对称 min-max，权重逐通道，所有可量化的层均为 INT8。',
-    },
-    recipe: { ...defaultRecipe, name: 'INT8 balanced' },
-  },
-  {
-    id: 'accurate',
-    name: { en: 'INT8 best range per tensor', zh: 'INT8 逐张量最佳范围' },
-    description: {
-      en: 'Every range method is tried on every activation tensor; the best SQNR wins. Slower calibration.',
-      zh: '对每个激活张量尝试所有范围方法，取 SQNR 最高者；校准较慢。',
-    },
-    recipe: recipeSchema.parse({
-      schema: RECIPE_SCHEMA,
-      name: 'INT8 best range per tensor',
-      activation: { method: 'auto' },
-    }),
-  },
-  {
-    id: 'symmetric',
-    name: { en: 'INT8 symmetric', zh: 'INT8 对称' },
-    description: {
-      en: 'Symmetric max-abs activations, as amct_tool configurations use by default.',
-      zh: '激活采用对称 max-abs，与 amct_tool 配置的默认值一致。',
-    },
-    recipe: recipeSchema.parse({
-      schema: RECIPE_SCHEMA,
-      name: 'INT8 symmetric',
-      activation: { method: 'max_abs' },
-    }),
-  },
-  {
-    id: 'convolutions',
-    name: { en: 'Convolutions only', zh: '仅卷积' },
-    description: {
-      en: 'Attention and time embedding stay in floating point; for models that lose quality there.',
-      zh: '注意力与时间嵌入保持浮点，适用于在这些层损失精度的模型。',
-    },
-    recipe: recipeSchema.parse({
-      schema: RECIPE_SCHEMA,
-      name: 'Convolutions only',
-      skip_op_types: ['MatMul', 'Gemm'],
-    }),
-  },
-]
-
-/** Presets that make sense for a model: one that skips operator types needs them to be there. */
-export function presetsFor(model: Model | null): RecipePreset[] {
-  if (!model) return [...PRESETS]
-  const types = new Set(model.graph.nodes.map((node) => node.opType))
-  return PRESETS.flatMap((preset) => {
-    const wanted = preset.recipe.skip_op_types
-    const present = wanted.filter((type) => types.has(type))
-    if (wanted.length > 0 && present.length === 0) return []
-    return [{ ...preset, recipe: { ...preset.recipe, skip_op_types: present } }]
-  })
-}
 
 type ListName = 'skip_layers' | 'skip_op_types' | 'fp16_layers' | 'overrides'
 

@@ -7,12 +7,13 @@ import { writeFileAtomic } from '../../common/files.ts'
 import { inspectOm } from '../../compile/index.ts'
 import { summarizeModel } from '../../onnx/index.ts'
 import { parseAmctToolConfig, resolveFromConfig } from '../../quantization/index.ts'
+import { presetsForModel } from '../../quantization/presets/index.ts'
 import { exportProject, importProject } from '../../workspace/index.ts'
 import { previewDataset } from '../dataset-preview.ts'
 import type { Services } from '../engine.ts'
 import { importDataset, importModel, inputsOf, layerRows, modelForDataset, openRow } from '../library.ts'
 import { existingPath, givenPath } from '../paths.ts'
-import { checkRecipe, formatAmctConfig, presetsFor } from '../recipes.ts'
+import { checkRecipe, formatAmctConfig } from '../recipes.ts'
 import type { Handlers, TopicHandlers } from '../router.ts'
 import { createSampleProject } from '../sample-project.ts'
 import { productVersion } from '../version.ts'
@@ -135,7 +136,7 @@ function recipeHandlers({ workspace }: Services): Pick<Handlers, RecipeNames> {
     },
     'recipes.presets': ({ modelId }) => {
       const model = modelId === undefined ? null : openRow(workspace.models.get(modelId))
-      return { presets: presetsFor(model) }
+      return { presets: presetsForModel(model), recognised: null }
     },
     'recipes.importAmct': ({ projectId, path: given, text, name }) => {
       workspace.projects.get(projectId)
