@@ -1,6 +1,6 @@
 // What crosses the boundary of calibration and quantization: the data set asked for, and what was made of the model.
 import { z } from 'zod'
-import { activationMethodSchema, layerPrecisionSchema } from './recipe.ts'
+import { activationMethodSchema, layerPrecisionSchema, weightMethodSchema } from './recipe.ts'
 
 /** Where calibration data lies and how much of it to use. Layouts: docs/quantization.md. */
 export const datasetSpecSchema = z.strictObject({
@@ -61,19 +61,36 @@ export type ActivationQuantization = z.infer<typeof activationQuantizationSchema
 export const weightQuantizationSchema = z.object({
   name: z.string(),
   dims: z.array(z.number().int()),
-  /** One scale, or one per output channel (scale_w). */
+  /** 8 when absent: records of earlier versions. */
+  bits: z.union([z.literal(8), z.literal(4)]).optional(),
+  method: weightMethodSchema.optional(),
+  /** One scale, one per output channel (scale_w), or one per group of inputs and output channel. */
   scales: z.array(z.number()),
 })
 export type WeightQuantization = z.infer<typeof weightQuantizationSchema>
+
+/** Why a layer could not have the precision that the recipe asked for and got a wider one. */
+export const fallbackReasonSchema = z.enum([
+  /** INT4 weights are packed in pairs along the input channels of one group (AMCT). */
+  'int4_groups',
+  'int4_odd_channels',
+])
+export type FallbackReason = z.infer<typeof fallbackReasonSchema>
+
+const layerFallbackSchema = z.object({ wanted: layerPrecisionSchema, reason: fallbackReasonSchema })
+export type LayerFallback = z.infer<typeof layerFallbackSchema>
 
 export const layerReportSchema = z.object({
   name: z.string(),
   opType: z.string(),
   modulePath: z.string().optional(),
   quantized: z.boolean(),
+  /** What the layer became: for a quantized one an integer precision, else `fp16` or `float`. */
   precision: layerPrecisionSchema,
   /** Present exactly when the layer is not quantized. */
   reason: keptFloatReasonSchema.optional(),
+  /** Present when the recipe asked for a precision that the layer cannot have. */
+  fallback: layerFallbackSchema.optional(),
   activation: activationQuantizationSchema.optional(),
   weight: weightQuantizationSchema.optional(),
   /** Name of the int32 bias, if the layer has one. */

@@ -10,7 +10,13 @@ import {
   removeAttribute,
 } from '../onnx/index.ts'
 import type { LayerPlan, QuantizationPlan, SharedQuant } from './plan.ts'
-import { forgetValueInfo, NodeInsertions, putInitializer, removeReplacedConstants } from './rewrite.ts'
+import {
+  addBiasNode,
+  forgetValueInfo,
+  NodeInsertions,
+  putInitializer,
+  removeReplacedConstants,
+} from './rewrite.ts'
 import { dequantScale, packDequantScale, quantAttributeScale } from './rules.ts'
 
 /** AscendDequant's `dtype` attribute. */
@@ -52,14 +58,22 @@ function addDequant(model: Model, plan: LayerPlan, last: Node, insertions: NodeI
 }
 
 /** Puts the integer weight and bias into the layer; returns the node whose output is the int32 result. */
-function makeInteger(model: Model, plan: LayerPlan, node: Node, add: Node | undefined): Node {
+function makeInteger(
+  model: Model,
+  plan: LayerPlan,
+  node: Node,
+  add: Node | undefined,
+  insertions: NodeInsertions,
+): Node {
   putInitializer(model, plan.weight)
   node.inputs[1] = plan.weight.name
   // Gemm's weight is stored as the untransposed operand (AMCT, GemmTransB).
   if (node.opType === 'Gemm') removeAttribute(node, 'transB')
-  if (plan.bias) putInitializer(model, plan.bias)
-  if (plan.bias && !add) node.inputs[2] = plan.bias.name
-  if (plan.bias && add) add.inputs = [node.outputs[0] ?? '', plan.bias.name]
+  if (!plan.bias) return add ?? node
+  putInitializer(model, plan.bias)
+  if (add) add.inputs = [node.outputs[0] ?? '', plan.bias.name]
+  else if (node.opType === 'MatMul') return addBiasNode(plan, node, plan.bias.name, insertions)
+  else node.inputs[2] = plan.bias.name
   return add ?? node
 }
 
@@ -79,7 +93,7 @@ export function buildDeployModel(source: Model, plan: QuantizationPlan): Model {
     node.inputs[0] = `${layer.quant.name}.output0`
     const add = addIndex === undefined ? undefined : (nodes[addIndex] as Node)
     if (add) integerValues.add(node.outputs[0] ?? '')
-    const last = makeInteger(model, layer, node, add)
+    const last = makeInteger(model, layer, node, add, insertions)
     addDequant(model, layer, last, insertions)
   }
   insertions.apply(model.graph)

@@ -13,7 +13,13 @@ import {
   type Tensor,
 } from '../onnx/index.ts'
 import type { LayerPlan, QuantizationPlan, SharedQuant } from './plan.ts'
-import { forgetValueInfo, NodeInsertions, putInitializer, removeReplacedConstants } from './rewrite.ts'
+import {
+  addBiasNode,
+  forgetValueInfo,
+  NodeInsertions,
+  putInitializer,
+  removeReplacedConstants,
+} from './rewrite.ts'
 import { dequantScale } from './rules.ts'
 
 /** int8 -> uint8: the same grid, shifted. */
@@ -163,14 +169,16 @@ function rewriteLayer(
   if (node.opType === 'Gemm') removeAttribute(node, 'transB')
 
   const add = addIndex === undefined ? undefined : (nodes[addIndex] as Node)
+  let last = add ?? node
   if (plan.bias) {
     const bias = biasNodes(model, plan, plan.bias)
     insertions.before(node, ...bias.nodes)
     if (add) add.inputs = [node.outputs[0] ?? '', bias.output]
+    else if (node.opType === 'MatMul') last = addBiasNode(plan, node, bias.output, insertions)
     else node.inputs[2] = bias.output
   }
   if (!float16) return
-  addOutputCast(plan, add ?? node, insertions)
+  addOutputCast(plan, last, insertions)
   if (add) forgetValueInfo(model.graph, new Set([node.outputs[0] ?? '']))
 }
 

@@ -2,32 +2,59 @@
 // and the quantization of its input, under the names they get in both models.
 import { AppError } from '../../contract/errors/index.ts'
 import type { ActivationQuantization } from '../../contract/quantization.ts'
+import type { WeightMethod } from '../../contract/recipe.ts'
 import type { WorkContext } from '../../contract/work.ts'
 import { type ObservedRange, observerKey, type ObserverSpec } from '../calibration/index.ts'
 import { FreshNames } from '../calibration/fresh-names.ts'
-import { DataType, indexGraph, makeTensor, type Model, type Node, type Tensor } from '../onnx/index.ts'
+import {
+  DataType,
+  indexGraph,
+  makeTensor,
+  type Model,
+  type Node,
+  type Tensor,
+  tensorBytes,
+} from '../onnx/index.ts'
 import { constantReaders, type ConstantValue, constantValues } from './constants.ts'
 import type { LayerAnatomy } from './layers.ts'
 import {
   activationScaleOffset,
-  type ChannelLayout,
-  convLayout,
-  convTransposeLayout,
   dequantScale,
   quantizeBias,
   quantizeWeight,
-  tensorLayout,
-  weightScales,
+  type WeightBits,
 } from './rules.ts'
 import type { WeightSpill } from './weight-spill.ts'
+import { weightLayout, type WeightValues, weightValues } from './weights.ts'
 
-/** A layer chosen for INT8, with the recipe's settings for it. */
+/** A layer chosen for integers, with the recipe's settings for it. */
 export interface ChosenLayer {
   name: string
   anatomy: LayerAnatomy
   /** How the range of its input is found. */
   observer: ObserverSpec
   perChannelWeight: boolean
+  weightBits: WeightBits
+  weightMethod: WeightMethod
+}
+
+/** What may be decided outside of the plan; both are asked layer by layer, in the order of the layers. */
+export interface PlanHooks {
+  /**
+   * Integer weights of a layer on the scales of `weightValues`, one per byte in the order of `anatomy.weightDims`;
+   * undefined: rounded to the nearest. Layers that share a weight also share the rounding of the first that has one.
+   */
+  rounded?: (layer: string) => Int8Array | undefined
+  /**
+   * The bias to quantize in place of the layer's own, one float per output channel; undefined: as it is. A layer without
+   * a bias gets one.
+   */
+  correctBias?: (
+    layer: string,
+    weights: Float32Array,
+    quantized: Int8Array,
+    scales: Float32Array,
+  ) => Float32Array | undefined
 }
 
 /** One AscendQuant node: layers that read the same tensor with bit-equal scale and offset share it (QuantFusion). */
@@ -63,19 +90,11 @@ interface QuantizedWeight {
   scales: Float32Array
 }
 
-function channelLayout(layer: ChosenLayer): ChannelLayout {
-  const { opType, weightDims, group } = layer.anatomy
-  // AMCT: MatMul and Gemm have one weight scale.
-  if (!layer.perChannelWeight || opType === 'Gemm' || opType === 'MatMul') {
-    return tensorLayout(weightDims.reduce((count, dim) => count * dim, 1))
-  }
-  return opType === 'ConvTranspose' ? convTransposeLayout(weightDims, group) : convLayout(weightDims)
-}
-
 /** Layers with equal variants of a stored constant share one integer weight. */
 function weightVariant(layer: ChosenLayer): string {
   const { weight } = layer.anatomy
-  return [weight.name, weight.transposed, weight.dataType, JSON.stringify(channelLayout(layer))].join('|')
+  const grid = [layer.weightBits, layer.weightMethod, weightLayout(layer)]
+  return JSON.stringify([weight.name, weight.transposed, weight.dataType, ...grid])
 }
 
 /** Decides which constants may be replaced under their own names, because nothing else reads them. */
@@ -110,17 +129,23 @@ class Planner {
   readonly #weights = new Map<string, QuantizedWeight>()
   readonly #quants = new Map<string, SharedQuant>()
   readonly #variantReaders = new Map<string, Set<Node>>()
+  readonly #variantLayers = new Map<string, string[]>()
+  readonly #hooks: PlanHooks
+  #latest: { layer: ChosenLayer; read: WeightValues } | undefined
   readonly names: FreshNames
 
-  constructor(model: Model, layers: readonly ChosenLayer[], spill: WeightSpill) {
+  constructor(model: Model, layers: readonly ChosenLayer[], spill: WeightSpill, hooks: PlanHooks) {
     this.#model = model
     this.#spill = spill
+    this.#hooks = hooks
     this.#ownership = new Ownership(model)
     this.names = new FreshNames(model)
     for (const layer of layers) {
-      const readers = this.#variantReaders.get(weightVariant(layer)) ?? new Set<Node>()
+      const variant = weightVariant(layer)
+      const readers = this.#variantReaders.get(variant) ?? new Set<Node>()
       readers.add(this.#node(layer.anatomy.nodeIndex))
-      this.#variantReaders.set(weightVariant(layer), readers)
+      this.#variantReaders.set(variant, readers)
+      this.#variantLayers.set(variant, [...(this.#variantLayers.get(variant) ?? []), layer.name])
     }
   }
 
@@ -132,7 +157,7 @@ class Planner {
     const { anatomy, name } = layer
     const { scale, offset } = activationScaleOffset(range.min, range.max, layer.observer.symmetric)
     const { tensor: weight, scales } = this.#weight(layer)
-    const bias = anatomy.bias && this.#bias(layer, anatomy.bias, scale, scales)
+    const bias = this.#bias(layer, scale, weight, scales)
     return {
       name,
       anatomy,
@@ -165,32 +190,53 @@ class Planner {
     const known = this.#weights.get(variant)
     if (known) return known
     const { weight, weightDims } = layer.anatomy
-    const values = constantValues(weight)
-    const layout = channelLayout(layer)
-    const { scales, nonFinite } = weightScales(values, layout)
-    if (nonFinite >= 0) {
-      throw new AppError('E_WEIGHT_NOT_FINITE', {
-        layer: layer.name,
-        weight: weight.name,
-        index: nonFinite,
-        value: String(values[nonFinite]),
-      })
-    }
+    const read = this.#read(layer)
     const readers = this.#variantReaders.get(variant) ?? new Set()
     const owned = this.#ownership.ownedBy(weight, readers)
     const tensor: Tensor = {
       name: owned ? weight.name : this.names.take(`${weight.name}.int8`),
       dataType: DataType.INT8,
       dims: [...weightDims],
-      data: this.#spill.put(quantizeWeight(values, layout, scales)),
+      data: this.#spill.put(this.#rounded(layer, read)),
     }
-    const quantized = { tensor, scales }
+    const quantized = { tensor, scales: read.scales }
     this.#weights.set(variant, quantized)
     return quantized
   }
 
-  #bias(layer: ChosenLayer, constant: ConstantValue, activationScale: number, scales: Float32Array): Tensor {
-    const floats = constantValues(constant)
+  /** The weight just read is often asked for again, by the bias. */
+  #read(layer: ChosenLayer): WeightValues {
+    if (this.#latest?.layer !== layer) this.#latest = { layer, read: weightValues(layer) }
+    return this.#latest.read
+  }
+
+  #rounded(layer: ChosenLayer, { values, layout, scales }: WeightValues): Int8Array {
+    const sharing = this.#variantLayers.get(weightVariant(layer)) ?? [layer.name]
+    for (const name of sharing) {
+      const rounded = this.#hooks.rounded?.(name)
+      if (rounded) return rounded
+    }
+    return quantizeWeight(values, layout, scales, layer.weightBits)
+  }
+
+  /** The float bias to quantize: the corrected one, or the model's. */
+  #floatBias(layer: ChosenLayer, weight: Tensor, scales: Float32Array): Float32Array | undefined {
+    const { bias } = layer.anatomy
+    const own = bias && constantValues(bias)
+    if (!this.#hooks.correctBias) return own
+    const bytes = tensorBytes(weight)
+    const integers = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    return this.#hooks.correctBias(layer.name, this.#read(layer).values, integers, scales) ?? own
+  }
+
+  #bias(
+    layer: ChosenLayer,
+    activationScale: number,
+    weight: Tensor,
+    scales: Float32Array,
+  ): Tensor | undefined {
+    const floats = this.#floatBias(layer, weight, scales)
+    if (!floats) return undefined
     const { values, overflow } = quantizeBias(floats, activationScale, scales)
     if (overflow) {
       const { channel, value } = overflow
@@ -202,10 +248,14 @@ class Planner {
         step: dequantScale(activationScale, scales[scales.length === 1 ? 0 : channel] as number),
       })
     }
-    const { nodeIndex, addIndex, outputChannels } = layer.anatomy
-    const owned = this.#ownership.ownedBy(constant, new Set([this.#node(addIndex ?? nodeIndex)]))
-    const name = owned ? constant.name : this.names.take(`${constant.name}.int32`)
-    return makeTensor(name, DataType.INT32, [outputChannels], values)
+    return makeTensor(this.#biasName(layer), DataType.INT32, [layer.anatomy.outputChannels], values)
+  }
+
+  #biasName(layer: ChosenLayer): string {
+    const { bias, nodeIndex, addIndex } = layer.anatomy
+    if (!bias) return this.names.take(`${layer.name}.bias`)
+    const owned = this.#ownership.ownedBy(bias, new Set([this.#node(addIndex ?? nodeIndex)]))
+    return owned ? bias.name : this.names.take(`${bias.name}.int32`)
   }
 }
 
@@ -220,8 +270,9 @@ export function planQuantization(
   ranges: ReadonlyMap<string, ObservedRange>,
   spill: WeightSpill,
   context: WorkContext,
+  hooks: PlanHooks = {},
 ): QuantizationPlan {
-  const planner = new Planner(model, layers, spill)
+  const planner = new Planner(model, layers, spill, hooks)
   const plans = layers.map((layer, done) => {
     if (context.signal?.aborted) throw new AppError('E_CANCELLED')
     context.onProgress?.({ stage: 'quantize', done, total: layers.length, item: layer.name })

@@ -115,7 +115,7 @@ function chosenReport(plan: LayerPlan, modulePath: string | undefined): LayerRep
     quantized: true,
     precision: 'int8',
     activation: plan.activation,
-    weight: { name: plan.weight.name, dims: plan.weight.dims, scales: [...plan.scales] },
+    weight: { name: plan.weight.name, dims: plan.weight.dims, bits: 8, scales: [...plan.scales] },
     ...(plan.bias && { bias: plan.bias.name }),
   }
 }

@@ -1,6 +1,7 @@
 // The arithmetic of AMCT's quantization: scales, offsets, integer weights and biases, dequantization parameters.
 // Single-precision where AMCT (PyTorch float32) is: Math.fround after every step keeps the last bit the same.
 
+import type { WeightMethod } from '../../contract/recipe.ts'
 import { roundHalfEven, symmetricScale } from '../calibration/grid.ts'
 
 export {
@@ -83,10 +84,21 @@ function forEachRun(
   }
 }
 
+export type WeightBits = 8 | 4
+
+/** How the scale of a weight is found. */
+export interface WeightGrid {
+  bits: WeightBits
+  method: WeightMethod
+}
+
+const INT8_GRID: WeightGrid = { bits: 8, method: 'max_abs' }
+
 /** Symmetric weight scales (AMCT, ARQ). `nonFinite` is the flat index of the first NaN or infinity, else -1. */
 export function weightScales(
   weight: Float32Array,
   layout: ChannelLayout,
+  grid: WeightGrid = INT8_GRID,
 ): { scales: Float32Array; nonFinite: number } {
   const count = scaleCount(layout)
   const lows = new Float32Array(count)
@@ -104,19 +116,26 @@ export function weightScales(
     lows[channel] = low
     highs[channel] = high
   })
-  const scales = lows.map((low, channel) => symmetricScale(low, highs[channel] ?? 0))
+  const scales = lows.map((low, channel) => symmetricScale(low, highs[channel] ?? 0, grid.bits))
   return { scales, nonFinite }
 }
 
-/** Integer weights, same element order as the input: clamp(round(w / scale)). */
-export function quantizeWeight(weight: Float32Array, layout: ChannelLayout, scales: Float32Array): Int8Array {
+/** Integer weights, same element order as the input, one per byte: clamp(round(w / scale)). */
+export function quantizeWeight(
+  weight: Float32Array,
+  layout: ChannelLayout,
+  scales: Float32Array,
+  bits: WeightBits = 8,
+): Int8Array {
   const quantized = new Int8Array(weight.length)
+  const highest = 2 ** (bits - 1) - 1
+  const lowest = -highest - 1
   forEachRun(layout, (channel, start, end) => {
     const scale = scales[channel] as number
     for (let index = start; index < end; index++) {
       // Inlined roundHalfEven: this loop runs once per parameter of the model.
       const q = Math.fround((weight[index] as number) / scale) + ROUNDING_CONSTANT - ROUNDING_CONSTANT
-      quantized[index] = q > INT8_MAX ? INT8_MAX : q < INT8_MIN ? INT8_MIN : q
+      quantized[index] = q > highest ? highest : q < lowest ? lowest : q
     }
   })
   return quantized

@@ -159,7 +159,14 @@ export function selectLayers(model: Model, recipe: Recipe): Selection {
     const reason = 'reason' in finding ? finding.reason : settings.reason
     if (anatomy && !reason) {
       const observer = observerSpec(settings.activation, mustBeSymmetric(anatomy))
-      chosen.push({ name, anatomy, observer, perChannelWeight: settings.perChannel })
+      chosen.push({
+        name,
+        anatomy,
+        observer,
+        perChannelWeight: settings.perChannel,
+        weightBits: 8,
+        weightMethod: recipe.weight.method,
+      })
       return
     }
     kept.set(node, {
