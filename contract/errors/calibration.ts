@@ -29,6 +29,17 @@ export const calibrationErrors = {
       hint: '请最多要求 {available} 个，或再补充 {missing} 个。',
     },
   },
+  E_CALIBRATION_TIMESTEPS: {
+    en: {
+      message:
+        'Selection "timesteps" needs the time step of each of the {samples} samples in {folder}; it is not known.',
+      hint: 'Looked for "timestep" in index.json, an input named timestep or t, and numbers such as t0951 in file names. Add one of them, or choose the selection "spread".',
+    },
+    zh: {
+      message: '选择方式 "timesteps" 需要 {folder} 中 {samples} 个样本各自的时间步，但未能找到。',
+      hint: '已查找 index.json 的 "timestep"、名为 timestep 或 t 的输入，以及文件名中 t0951 形式的数字。请补充其中之一，或改用 "spread"。',
+    },
+  },
   E_CALIBRATION_SHAPE: {
     en: {
       message:

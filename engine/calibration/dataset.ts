@@ -1,13 +1,24 @@
 // Calibration data as the observers read it: checked at the door, loaded one batch at a time.
 import { createHash } from 'node:crypto'
 import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs'
+import path from 'node:path'
+import type { TimestepSource } from '../../contract/calibration.ts'
 import { AppError } from '../../contract/errors/index.ts'
-import { type DatasetRequest, datasetSpecSchema, type ModelInput } from '../../contract/quantization.ts'
+import {
+  type DatasetRequest,
+  type DatasetSpec,
+  datasetSpecSchema,
+  type ModelInput,
+} from '../../contract/quantization.ts'
 import { hashFile, reasonOf } from '../common/hashing.ts'
+import { DataType, float16BitsToFloat32 } from '../onnx/index.ts'
+import { chooseByStep, chooseSpread } from './choice.ts'
 import { elementType, firstNonFinite, nonFiniteName, type SampleArray } from './element-types.ts'
 import { findSamples, type SampleFiles } from './layout.ts'
 import { parseNpyHeader } from './npy.ts'
+import { readSampleIndex } from './sample-index.ts'
 import { type InputSizes, inputSizes, meaningOf, shapeText } from './shapes.ts'
+import { findBranches, findSteps, type SampleSteps } from './timesteps.ts'
 
 /** One input of one run. */
 export interface Feed {
@@ -28,6 +39,11 @@ export interface CalibrationDataset {
   load: (index: number) => Record<string, Feed>
   /** Name of the first sample of a batch, for messages. */
   sampleName: (index: number) => string
+  /**
+   * Diffusion time step of every run, where all samples carry one; null for a run that joins samples of different steps.
+   * undefined when they carry none. @throws E_FILE_READ, E_CALIBRATION_NOT_FINITE
+   */
+  timesteps: () => { source: TimestepSource; values: (number | null)[] } | undefined
   /** SHA-256 over input names and file contents, in order, hex. @throws E_CANCELLED */
   digest: (signal?: AbortSignal) => string
 }
@@ -147,23 +163,74 @@ function loadInput(files: readonly DataFile[], sizes: InputSizes): Feed {
   return { dataType: input.dataType, dims, data: view(buffer) }
 }
 
-function selectSamples(
-  found: SampleFiles[],
+/** A found sample with its opened files. */
+interface OpenedSample extends SampleFiles {
+  opened: Map<string, DataFile>
+}
+
+/** The one value in a sample's data of an input, the mean where a file holds a batch; undefined when it has another shape. */
+function readStep(file: DataFile, sizes: InputSizes): number | undefined {
+  if (sizes.sampleBytes !== sizes.elementBytes) return undefined
+  const { data, dataType } = loadInput([file], sizes)
+  const values = Array.from(data as ArrayLike<number | bigint>, Number)
+  const steps = dataType === DataType.FLOAT16 ? values.map(float16BitsToFloat32) : values
+  return steps.length === 0 ? undefined : steps.reduce((sum, step) => sum + step, 0) / steps.length
+}
+
+function stepsOf(
+  samples: readonly OpenedSample[],
   folder: string,
-  count: number | undefined,
+  sizes: readonly InputSizes[],
+): SampleSteps | undefined {
+  const inputs = sizes.map((size) => size.input)
+  return findSteps(samples, path.resolve(folder), inputs, readSampleIndex(folder), (sample, input) => {
+    const file = samples[sample]?.opened.get(input)
+    const size = sizes.find((candidate) => candidate.input.name === input)
+    return file && size && readStep(file, size)
+  })
+}
+
+function chooseByTimesteps(
+  samples: readonly OpenedSample[],
+  count: number,
+  folder: string,
+  sizes: readonly InputSizes[],
+): number[] {
+  const steps = stepsOf(samples, folder, sizes)
+  if (!steps) throw new AppError('E_CALIBRATION_TIMESTEPS', { folder, samples: samples.length })
+  const branches = findBranches(samples, path.resolve(folder), readSampleIndex(folder))
+  const candidates = steps.values.map((step, index) => ({ step, branch: branches[index] ?? '' }))
+  return chooseByStep(candidates, count)
+}
+
+/** The samples that are used, in the order of the data. @param perFile Samples that one file holds. */
+function selectSamples(
+  found: OpenedSample[],
+  spec: DatasetSpec,
+  sizes: readonly InputSizes[],
   perFile: number,
-): SampleFiles[] {
+): OpenedSample[] {
+  const { folder, selection } = spec
   const available = found.length * perFile
-  if (count === undefined) return found
-  if (count > available) {
-    throw new AppError('E_CALIBRATION_COUNT', {
-      folder,
-      available,
-      wanted: count,
-      missing: count - available,
-    })
+  const wanted = spec.count ?? available
+  if (wanted > available) {
+    throw new AppError('E_CALIBRATION_COUNT', { folder, available, wanted, missing: wanted - available })
   }
-  return found.slice(0, Math.ceil(count / perFile))
+  const files = Math.ceil(wanted / perFile)
+  if (selection === 'timesteps') {
+    // Also when all are used: who asks for time steps should hear that there are none.
+    return chooseByTimesteps(found, files, folder, sizes).flatMap((index) => found[index] ?? [])
+  }
+  if (selection === 'spread') return chooseSpread(found.length, files).flatMap((index) => found[index] ?? [])
+  return found.slice(0, files)
+}
+
+/** Steps of runs from those of samples. */
+function stepsOfRuns(steps: SampleSteps, perRun: number): (number | null)[] {
+  return Array.from({ length: Math.ceil(steps.values.length / perRun) }, (_, run) => {
+    const distinct = new Set(steps.values.slice(run * perRun, (run + 1) * perRun))
+    return distinct.size === 1 ? ([...distinct][0] ?? null) : null
+  })
 }
 
 function checkWholeBatches(samples: number, batch: number, sizes: readonly InputSizes[]): void {
@@ -195,19 +262,23 @@ export function openDataset(request: DatasetRequest, inputs: readonly ModelInput
   const stray = Object.keys(spec.inputShapes).find((name) => !known.includes(name))
   if (stray !== undefined) throw new AppError('E_CALIBRATION_INPUT_UNKNOWN', { input: stray, known })
 
-  const found = findSamples(spec, inputs)
-  const opened = found.map(({ files }) => {
+  const found = findSamples(spec, inputs).map((sample): OpenedSample => {
     const entries = inputs.map(
-      (input) => [input.name, openDataFile(files.get(input.name) ?? '', input)] as const,
+      (input) => [input.name, openDataFile(sample.files.get(input.name) ?? '', input)] as const,
     )
-    return new Map(entries)
+    return { ...sample, opened: new Map(entries) }
   })
+  const [first] = found
   const sizes = inputs.map((input) =>
-    inputSizes(input, spec.inputShapes[input.name], spec.batchSize, opened[0]?.get(input.name)?.bytes),
+    inputSizes(input, spec.inputShapes[input.name], spec.batchSize, first?.opened.get(input.name)?.bytes),
   )
-  const wholeBatches = checkSizes(opened, sizes, spec.batchSize)
-  const used = selectSamples(found, spec.folder, spec.count, wholeBatches ? spec.batchSize : 1)
-  const usedFiles = opened.slice(0, used.length)
+  const wholeBatches = checkSizes(
+    found.map((sample) => sample.opened),
+    sizes,
+    spec.batchSize,
+  )
+  const used = selectSamples(found, spec, sizes, wholeBatches ? spec.batchSize : 1)
+  const usedFiles = used.map((sample) => sample.opened)
   const filesPerFeed = wholeBatches ? 1 : spec.batchSize
   if (!wholeBatches) checkWholeBatches(used.length, spec.batchSize, sizes)
 
@@ -224,6 +295,10 @@ export function openDataset(request: DatasetRequest, inputs: readonly ModelInput
       return Object.fromEntries(feeds)
     },
     sampleName: (index) => used[index * filesPerFeed]?.name ?? String(index),
+    timesteps() {
+      const steps = stepsOf(used, spec.folder, sizes)
+      return steps && { source: steps.source, values: stepsOfRuns(steps, filesPerFeed) }
+    },
     digest: (signal) => digestOf(usedFiles, signal),
   }
 }

@@ -1,7 +1,6 @@
 // Which files of a chosen folder belong to a dataset, and how they fall into inputs and samples.
-import { readdirSync, readFileSync, statSync, type Dirent } from 'node:fs'
+import { readdirSync, statSync, type Dirent } from 'node:fs'
 import path from 'node:path'
-import { z } from 'zod'
 import { AppError } from '../../contract/errors/index.ts'
 import type { DatasetRow } from '../../contract/workspace.ts'
 import { reasonOf } from '../common/hashing.ts'
@@ -26,23 +25,6 @@ export interface DatasetSample {
   label: string | null
   files: { input: string; file: string }[]
 }
-
-const indexSchema = z.object({
-  samples: z.array(
-    z.object({
-      caption: z.string().optional(),
-      inputs: z.record(
-        z.string(),
-        z.object({
-          file: z.string(),
-          shape: z.array(z.number().int().nonnegative()).optional(),
-          dtype: z.string().optional(),
-        }),
-      ),
-    }),
-  ),
-})
-export type DatasetIndex = z.infer<typeof indexSchema>
 
 function list(folder: string): Dirent[] {
   try {
@@ -159,17 +141,4 @@ function groupPrefixed(names: readonly string[], inputNames: readonly string[]):
   const first = all[0]?.files.map((file) => file.input).join('\n')
   const regular = all.every((sample) => sample.files.map((file) => file.input).join('\n') === first)
   return regular ? all : undefined
-}
-
-/** index.json of a dataset folder, when there is one in the form our samples use. */
-export function readDatasetIndex(folder: string): DatasetIndex | null {
-  const file = path.join(folder, 'index.json')
-  const facts = statSync(file, { throwIfNoEntry: false })
-  if (!facts?.isFile() || facts.size > MAX_COMPANION_BYTES) return null
-  try {
-    return indexSchema.parse(JSON.parse(readFileSync(file, 'utf8')))
-  } catch {
-    // Somebody else's index.json: the file names decide.
-    return null
-  }
 }

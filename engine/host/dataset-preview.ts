@@ -8,8 +8,9 @@ import type { DatasetPreview, DatasetRow, Histogram } from '../../contract/works
 import { elementType } from '../calibration/element-types.ts'
 import { openDataset } from '../calibration/index.ts'
 import { parseNpyHeader } from '../calibration/npy.ts'
+import { readSampleIndex, type SampleIndex } from '../calibration/sample-index.ts'
 import { DataType, float16BitsToFloat32 } from '../onnx/index.ts'
-import { groupSamples, readDatasetIndex, type DatasetIndex, type DatasetSample } from './dataset-files.ts'
+import { groupSamples, type DatasetSample } from './dataset-files.ts'
 import { pngDataUrl } from './png.ts'
 import { tensorPicture } from './thumbnail.ts'
 
@@ -32,7 +33,7 @@ interface InputShape {
 function shapeOf(
   name: string,
   file: string,
-  index: DatasetIndex | null,
+  index: SampleIndex | null,
   model: readonly ModelInput[] | null,
 ): InputShape {
   const input = model?.find((entry) => entry.name === name) ?? (model?.length === 1 ? model[0] : undefined)
@@ -173,7 +174,7 @@ export function previewDataset(
 ): DatasetPreview {
   const names = fileNames.filter((name) => /\.(?:bin|npy)$/i.test(name))
   const { samples } = groupSamples(names, model?.map((input) => input.name) ?? dataset.inputs)
-  const index = readDatasetIndex(dataset.path)
+  const index = readSampleIndex(dataset.path)
   const inputs = samples[0]?.files ?? []
   return {
     dataset,
