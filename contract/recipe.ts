@@ -40,9 +40,10 @@ const methodParameters = {
   search_range: z.tuple([z.number().positive(), z.number().positive().max(100)]).optional(),
   search_step: z.number().min(1e-4).optional(),
 }
-type MethodParameter = keyof typeof methodParameters
+export type MethodParameter = keyof typeof methodParameters
 
-const METHOD_PARAMETERS: Record<ActivationMethod, readonly MethodParameter[]> = {
+/** What each method takes. */
+export const METHOD_PARAMETERS: Record<ActivationMethod, readonly MethodParameter[]> = {
   min_max: ['symmetric'],
   max_abs: ['symmetric'],
   moving_average: ['symmetric', 'averaging_constant'],
