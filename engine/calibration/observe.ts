@@ -26,8 +26,8 @@ export interface ObservedRange extends ClipRange {
 }
 
 /** IFMR keeps the values themselves up to here, per tensor and over all tensors: 16 MiB and 128 MiB. */
-const IFMR_VALUES_PER_TENSOR = 4 * 1024 * 1024
-const IFMR_VALUES = 32 * 1024 * 1024
+export const IFMR_VALUES_PER_TENSOR = 4 * 1024 * 1024
+export const IFMR_VALUES = 32 * 1024 * 1024
 
 interface Observed {
   request: ObserverRequest

@@ -5,7 +5,13 @@ import { AppError } from '../../contract/errors/index.ts'
 import type { DatasetRequest, LayerReport, QuantizationResult } from '../../contract/quantization.ts'
 import type { Recipe } from '../../contract/recipe.ts'
 import type { WorkContext } from '../../contract/work.ts'
-import { type CalibrationDataset, modelInputs, observeRanges, openDataset } from '../calibration/index.ts'
+import {
+  type CalibrationDataset,
+  modelInputs,
+  observeRanges,
+  openDataset,
+  type RangeOptions,
+} from '../calibration/index.ts'
 import { checkWritable, writeFileAtomic } from '../common/files.ts'
 import {
   type Model,
@@ -36,7 +42,7 @@ export interface QuantizeRequest {
 }
 
 /** DequantizeLinear has one scale per channel from this opset on. */
-const PER_CHANNEL_OPSET = 13
+export const PER_CHANNEL_OPSET = 13
 
 interface OutputPaths {
   deployPath: string
@@ -59,14 +65,16 @@ export function outputPaths(prefix: string): OutputPaths {
 const QUANTIZED_TYPES =
   /^(Ascend(Quant|Dequant|AntiQuant|WeightQuant)|QuantizeLinear|DequantizeLinear|QLinear\w+)$/
 
-function checkFloatingPoint(model: Model): void {
+/** @throws E_QUANTIZE_SOURCE */
+export function checkFloatingPoint(model: Model): void {
   const node = model.graph.nodes.find((candidate) => QUANTIZED_TYPES.test(candidate.opType))
   if (!node) return
   const label = model.path ?? 'the model'
   throw new AppError('E_QUANTIZE_SOURCE', { path: label, opType: node.opType, node: nodeLabel(node) })
 }
 
-function checkSomething(model: Model, selection: Selection): void {
+/** @throws E_QUANTIZE_NOTHING */
+export function checkSomething(model: Model, selection: Selection): void {
   if (selection.chosen.length > 0) return
   const counts = Map.groupBy(selection.kept.values(), (layer) => layer.reason ?? 'float_by_recipe')
   const reasons = [...counts].map(([reason, layers]) => `${layers.length} ${reason}`)
@@ -89,6 +97,17 @@ function readerNames(chosen: readonly ChosenLayer[]): Map<string, string> {
   return new Map(chosen.toReversed().map((layer) => [layer.anatomy.activation, layer.name]))
 }
 
+/** How the inputs of the chosen layers are observed. @param folder For a copy of a model too large for memory. */
+export function rangeOptions(chosen: readonly ChosenLayer[], folder: string): RangeOptions {
+  const readers = readerNames(chosen)
+  const float16 = chosen.filter(({ anatomy }) => anatomy.float16).map(({ anatomy }) => anatomy.activation)
+  return {
+    layerOf: (tensor) => readers.get(tensor) ?? tensor,
+    float16Tensors: new Set(float16),
+    temporaryFolder: folder,
+  }
+}
+
 async function calibrate(
   model: Model,
   chosen: readonly ChosenLayer[],
@@ -96,15 +115,8 @@ async function calibrate(
   folder: string,
   context: WorkContext,
 ): ReturnType<typeof observeRanges> {
-  const readers = readerNames(chosen)
-  const float16 = chosen.filter(({ anatomy }) => anatomy.float16).map(({ anatomy }) => anatomy.activation)
-  const options = {
-    layerOf: (tensor: string) => readers.get(tensor) ?? tensor,
-    float16Tensors: new Set(float16),
-    temporaryFolder: folder,
-  }
   const requests = chosen.map(({ anatomy, observer }) => ({ tensor: anatomy.activation, spec: observer }))
-  return observeRanges(model, dataset, requests, options, context)
+  return observeRanges(model, dataset, requests, rangeOptions(chosen, folder), context)
 }
 
 function chosenReport(plan: LayerPlan, modulePath: string | undefined): LayerReport {

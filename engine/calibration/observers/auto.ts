@@ -25,6 +25,8 @@ export interface Candidate {
   range: ClipRange
   /** Signal to quantization noise of this tensor on the grid of this range. */
   sqnrDb: number
+  /** Of the method `percentile`. */
+  percentile?: number
 }
 
 /** Every method's range with its SQNR; earlier entries are the simpler methods. */
@@ -32,12 +34,13 @@ export function compareMethods(bins: Bins, averaged: ClipRange, spec: ObserverSp
   const grid: GridOptions = { symmetric: spec.symmetric, bits: ACTIVATION_BITS }
   const distribution = new BinnedDistribution(bins)
   const percentiles = [spec.percentile, ...PERCENTILES]
-  const ranges: [ActivationMethod, ClipRange][] = [
+  const ranges: [ActivationMethod, ClipRange, number?][] = [
     [spec.symmetric ? 'max_abs' : 'min_max', { min: bins.min, max: bins.max }],
     ['moving_average', averaged],
-    ...percentiles.map((percentile): [ActivationMethod, ClipRange] => [
+    ...percentiles.map((percentile): [ActivationMethod, ClipRange, number] => [
       'percentile',
       percentileRange(distribution, percentile, spec.symmetric),
+      percentile,
     ]),
     ['kl', klRange(bins, grid)],
     ['ifmr', ifmrRange(distribution, spec.ifmr, grid)],
@@ -45,9 +48,10 @@ export function compareMethods(bins: Bins, averaged: ClipRange, spec: ObserverSp
     ['hfmg', hfmgRange(coarser(bins, 8), grid)],
     ['mse', mseRange(distribution, grid)],
   ]
-  return ranges.map(([method, range]) => {
+  return ranges.map(([method, range, percentile]) => {
     const error = quantizationError(distribution, range, grid)
-    return { method, range, sqnrDb: 10 * Math.log10(distribution.square / error) }
+    const sqnrDb = 10 * Math.log10(distribution.square / error)
+    return { method, range, sqnrDb, ...(percentile !== undefined && { percentile }) }
   })
 }
 
