@@ -6,17 +6,20 @@ import { cliErrors } from './cli.ts'
 import { commonErrors } from './common.ts'
 import { compileErrors } from './compile.ts'
 import { deviceErrors } from './device.ts'
+import { interopErrors } from './interop.ts'
 import { onnxErrors } from './onnx.ts'
 import { quantizationErrors } from './quantization.ts'
 import { reportErrors } from './report.ts'
 import { workspaceErrors } from './workspace.ts'
 import type { ErrorShape } from '../result.ts'
+import { fillText } from '../text.ts'
 
 const catalog = {
   ...commonErrors,
   ...onnxErrors,
   ...calibrationErrors,
   ...quantizationErrors,
+  ...interopErrors,
   ...compileErrors,
   ...deviceErrors,
   ...benchmarkErrors,
@@ -32,18 +35,10 @@ export type { Locale } from './catalog.ts'
 /** All codes with their texts, for documentation and tests. */
 export const errorCatalog: Readonly<Record<ErrorCode, Record<Locale, ErrorText>>> = catalog
 
-function fill(template: string, details: ErrorDetails): string {
-  return template.replace(/\{(\w+)\}/g, (whole, key: string) => {
-    const value = details[key]
-    if (value === undefined) return whole
-    return Array.isArray(value) ? value.join(', ') : String(value)
-  })
-}
-
 /** Renders the message and hint of an error in a language. Unknown placeholders stay visible. */
 export function describeError(code: ErrorCode, details: ErrorDetails, locale: Locale = 'en'): ErrorText {
   const text: ErrorText = catalog[code][locale]
-  return { message: fill(text.message, details), hint: fill(text.hint, details) }
+  return { message: fillText(text.message, details), hint: fillText(text.hint, details) }
 }
 
 /** An expected failure: bad input, missing device, full disk. Anything else is a bug and keeps its stack. */
