@@ -1,6 +1,6 @@
 // The confidence interval of a ratio of mean latencies, by the percentile bootstrap (Efron & Tibshirani 1993, ch. 13).
 import type { Ratio } from '../../contract/benchmark.ts'
-import { createRandom, randomIndex } from './random.ts'
+import { createRandom, randomIndex } from '../common/random.ts'
 import { mean, percentileOfSorted, sortedLatencies } from './statistics.ts'
 
 export interface BootstrapOptions {

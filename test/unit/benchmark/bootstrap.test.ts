@@ -1,7 +1,7 @@
 // The interval of a ratio: coverage on simulated data, determinism, and the exact case.
 import { describe, expect, it } from 'vitest'
 import { bootstrapRatio } from '../../../engine/benchmark/bootstrap.ts'
-import { createRandom, randomIndex } from '../../../engine/benchmark/random.ts'
+import { createRandom, randomIndex } from '../../../engine/common/random.ts'
 
 /** Gamma-like latencies: a floor plus a sum of exponentials, as real latencies are skewed to the right. */
 function latencies(next: () => number, count: number, floor: number): number[] {

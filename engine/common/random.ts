@@ -1,4 +1,4 @@
-// A seeded generator for resampling: results must be reproducible, so Math.random is not used.
+// A seeded generator: resampling and shuffling must be reproducible, so Math.random is not used.
 
 /**
  * sfc32 (Small Fast Counting, Chris Doty-Humphrey, PractRand), seeded as its author prescribes: the first outputs are
