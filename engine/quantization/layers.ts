@@ -15,6 +15,11 @@ import { constantDims, type ConstantValue, resolveConstant } from './constants.t
 
 const QUANTIZABLE_TYPES = ['Conv', 'ConvTranspose', 'Gemm', 'MatMul']
 
+/** Whether layers of an ONNX operator type can be quantized at all. */
+export function isQuantizableType(opType: string): boolean {
+  return QUANTIZABLE_TYPES.includes(opType)
+}
+
 /** A layer that can be quantized, with everything the writers need. Nodes are given by their place in the graph. */
 export interface LayerAnatomy {
   nodeIndex: number
@@ -159,8 +164,6 @@ export function examineLayers(model: Model): Map<Node, Finding> {
     outputs: new Set(graph.outputs.map((output) => output.name)),
     position: new Map(graph.nodes.map((node, place) => [node, place])),
   }
-  const candidates = graph.nodes.filter(
-    (node) => node.domain === '' && QUANTIZABLE_TYPES.includes(node.opType),
-  )
+  const candidates = graph.nodes.filter((node) => node.domain === '' && isQuantizableType(node.opType))
   return new Map(candidates.map((node) => [node, examine(node, around)]))
 }
