@@ -107,9 +107,16 @@ export const quantizationResultSchema = z.object({
   quantJsonPath: z.string(),
   /** AMCT's record file: every scale and offset, as text. */
   recordPath: z.string(),
+  /** The deploy model's arithmetic with the integer kernels of ONNX Runtime; where it was asked for. */
+  hostCpuPath: z.string().optional(),
   layers: z.array(layerReportSchema),
   /** Bytes on disk, external data included. */
-  sizes: z.object({ source: z.number(), deploy: z.number(), fakeQuant: z.number() }),
+  sizes: z.object({
+    source: z.number(),
+    deploy: z.number(),
+    fakeQuant: z.number(),
+    hostCpu: z.number().optional(),
+  }),
   dataset: z.object({ samples: z.number().int(), sha256: z.string() }),
   seconds: z.object({ calibrate: z.number(), quantize: z.number(), write: z.number() }),
 })

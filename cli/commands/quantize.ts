@@ -1,7 +1,7 @@
 // `aqw quantize`: ONNX model and calibration data in; deploy model, runnable twin and scales out.
 import path from 'node:path'
 import type { Command } from 'commander'
-import type { LayerReport } from '../../contract/quantization.ts'
+import type { LayerReport, QuantizationResult } from '../../contract/quantization.ts'
 import { formatBytes } from '../../engine/common/units.ts'
 import { checkWritable } from '../../engine/common/files.ts'
 import { modelFile } from '../runtime/arguments.ts'
@@ -18,11 +18,13 @@ import { keyValues } from '../runtime/table.ts'
 interface QuantizeOptions extends DatasetOptions {
   model: string
   output: string
+  hostCpuModel?: boolean
 }
 
 const EXAMPLES = `
 Writes PREFIX_deploy_model.onnx (for atc), PREFIX_fake_quant_model.onnx (runs on ONNX Runtime), PREFIX_quant.json and
-the record of all scales. Calibration folders: docs/quantization.md.
+the record of all scales; with --host-cpu-model also PREFIX_host_cpu_model.onnx, INT8 at the speed of this machine's
+integer kernels. Calibration folders: docs/quantization.md.
 Examples:
   aqw quantize --model unet.onnx --calibration calib -o unet_int8
   aqw quantize --model unet.onnx --calibration calib --recipe recipe.json -o out/unet --json`
@@ -33,7 +35,13 @@ async function quantize(host: Host, options: QuantizeOptions): Promise<void> {
   const recipe = await recipeOf(options)
   const dataset = datasetOf(options)
   const { quantizeModel } = await import('../../engine/quantization/index.ts')
-  const request = { modelPath: options.model, recipe, dataset, outputPrefix: path.resolve(options.output) }
+  const request = {
+    modelPath: options.model,
+    recipe,
+    dataset,
+    outputPrefix: path.resolve(options.output),
+    hostCpuModel: options.hostCpuModel ?? false,
+  }
   const result = await quantizeModel(request, host.ctx)
   if (host.json) {
     host.printJson(result)
@@ -44,6 +52,7 @@ async function quantize(host: Host, options: QuantizeOptions): Promise<void> {
   const pairs: [string, string][] = [
     ['deploy model', `${result.deployPath} (${formatBytes(result.sizes.deploy)}, ${share} % of the source)`],
     ['runnable twin', `${result.fakeQuantPath} (${formatBytes(result.sizes.fakeQuant)})`],
+    ...hostCpuLine(result),
     ['node mapping', result.quantJsonPath],
     ['record', result.recordPath],
     ['layers', `${quantized.length} of ${result.layers.length} quantized`],
@@ -51,6 +60,12 @@ async function quantize(host: Host, options: QuantizeOptions): Promise<void> {
   ]
   for (const line of keyValues(pairs)) host.print(line)
   reportKept(host, result.layers)
+}
+
+function hostCpuLine({ hostCpuPath, sizes }: QuantizationResult): [string, string][] {
+  return hostCpuPath === undefined
+    ? []
+    : [['host CPU model', `${hostCpuPath} (${formatBytes(sizes.hostCpu ?? 0)})`]]
 }
 
 /** Why layers stayed in floating point: counts for everyone, names for those who ask. */
@@ -66,6 +81,7 @@ export function register(command: Command): void {
   command
     .requiredOption('--model <file>', 'the .onnx model')
     .requiredOption('-o, --output <prefix>', 'prefix of the files to write')
+    .option('--host-cpu-model', 'also write the INT8 model for the CPU of this machine')
   addDatasetOptions(command)
   withCommonOptions(command, true).addHelpText('after', EXAMPLES)
   action<QuantizeOptions>(command, quantize)

@@ -1,5 +1,5 @@
 // Facts about the host that every snapshot carries.
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import os from 'node:os'
 import path from 'node:path'
@@ -21,6 +21,19 @@ export function hostFacts(): DeviceSnapshot['host'] {
 /** Model name as the processor reports it; the architecture where it reports none (some ARM servers). */
 export function cpuModel(): string {
   return os.cpus()[0]?.model.trim() || os.arch()
+}
+
+/**
+ * Whether the integer kernels of ONNX Runtime saturate partial sums of uint8 x int8 on this processor: on x86 without the
+ * VNNI instructions. False where it cannot be told but there is no x86.
+ */
+export function saturatesInteger(): boolean {
+  if (os.arch() !== 'x64') return false
+  try {
+    return !/^flags\s*:.*\b(avx512_vnni|avx_vnni)\b/m.test(readFileSync('/proc/cpuinfo', 'utf8'))
+  } catch {
+    return true
+  }
 }
 
 /** Version of the ONNX Runtime package; null when it is not installed. */

@@ -24,6 +24,7 @@ import {
 } from '../onnx/index.ts'
 import { buildDeployModel } from './deploy-writer.ts'
 import { buildFakeQuantModel } from './fake-quant-writer.ts'
+import { buildHostCpuModel } from './host-cpu-writer.ts'
 import { nodeMapping } from './node-mapping.ts'
 import { type ChosenLayer, type LayerPlan, planQuantization, type QuantizationPlan } from './plan.ts'
 import { formatRecords } from './record-file.ts'
@@ -39,6 +40,8 @@ export interface QuantizeRequest {
   dataset: DatasetRequest
   /** Folder and beginning of the names of all files written. */
   outputPrefix: string
+  /** Also writes the model for the host CPU, which computes the deploy model's arithmetic with integer kernels. */
+  hostCpuModel?: boolean
 }
 
 /** DequantizeLinear has one scale per channel from this opset on. */
@@ -49,16 +52,18 @@ interface OutputPaths {
   fakeQuantPath: string
   quantJsonPath: string
   recordPath: string
+  hostCpuPath?: string
 }
 
 /** The files of one run, named as AMCT names them. */
-export function outputPaths(prefix: string): OutputPaths {
+export function outputPaths(prefix: string, hostCpuModel = false): OutputPaths {
   const base = path.resolve(prefix)
   return {
     deployPath: `${base}_deploy_model.onnx`,
     fakeQuantPath: `${base}_fake_quant_model.onnx`,
     quantJsonPath: `${base}_quant.json`,
     recordPath: `${base}_record.txt`,
+    ...(hostCpuModel && { hostCpuPath: `${base}_host_cpu_model.onnx` }),
   }
 }
 
@@ -158,14 +163,22 @@ function recordsOf(plan: QuantizationPlan): string {
 interface Written {
   deploy: SavedModel
   fakeQuant: SavedModel
+  hostCpu?: SavedModel
 }
 
 /** Writes all files, or none: what is already there of this run is removed when a later one fails. */
-function writeAll(source: Model, plan: QuantizationPlan, paths: OutputPaths, context: WorkContext): Written {
+function writeAll(
+  source: Model,
+  plan: QuantizationPlan,
+  paths: OutputPaths,
+  spill: WeightSpill,
+  context: WorkContext,
+): Written {
   const written: string[] = []
+  const total = paths.hostCpuPath === undefined ? 4 : 5
   const step = (done: number, file: string): void => {
     if (context.signal?.aborted) throw new AppError('E_CANCELLED')
-    context.onProgress?.({ stage: 'write', done, total: 4, item: path.basename(file) })
+    context.onProgress?.({ stage: 'write', done, total, item: path.basename(file) })
   }
   try {
     step(0, paths.deployPath)
@@ -183,8 +196,12 @@ function writeAll(source: Model, plan: QuantizationPlan, paths: OutputPaths, con
     written.push(paths.quantJsonPath)
     step(3, paths.recordPath)
     writeFileAtomic(paths.recordPath, recordsOf(plan))
-    context.onProgress?.({ stage: 'write', done: 4, total: 4 })
-    return { deploy, fakeQuant }
+    written.push(paths.recordPath)
+    const { hostCpuPath } = paths
+    if (hostCpuPath !== undefined) step(4, hostCpuPath)
+    const hostCpu = hostCpuPath && saveModel(buildHostCpuModel(deployModel, spill), hostCpuPath)
+    context.onProgress?.({ stage: 'write', done: total, total })
+    return { deploy, fakeQuant, ...(hostCpu && { hostCpu }) }
   } catch (error) {
     for (const file of written) rmSync(file, { force: true })
     throw error
@@ -200,7 +217,7 @@ export async function quantizeModel(
   request: QuantizeRequest,
   context: WorkContext = {},
 ): Promise<QuantizationResult> {
-  const paths = outputPaths(request.outputPrefix)
+  const paths = outputPaths(request.outputPrefix, request.hostCpuModel)
   Object.values(paths).forEach(checkWritable)
   const source = request.model ?? openModel(request.modelPath)
   checkFloatingPoint(source)
@@ -216,13 +233,18 @@ export async function quantizeModel(
   using spill = new WeightSpill(paths.deployPath)
   const plan = planQuantization(model, selection.chosen, ranges, spill, context)
   const planned = performance.now()
-  const { deploy, fakeQuant } = writeAll(model, plan, paths, context)
+  const { deploy, fakeQuant, hostCpu } = writeAll(model, plan, paths, spill, context)
   const finished = performance.now()
 
   return {
     ...paths,
     layers: reports(model, selection, plan),
-    sizes: { source: sourceBytes(source), deploy: deploy.bytes, fakeQuant: fakeQuant.bytes },
+    sizes: {
+      source: sourceBytes(source),
+      deploy: deploy.bytes,
+      fakeQuant: fakeQuant.bytes,
+      ...(hostCpu && { hostCpu: hostCpu.bytes }),
+    },
     dataset: { samples: dataset.samples, sha256 },
     seconds: {
       calibrate: (calibrated - started) / 1000,

@@ -44,6 +44,15 @@ uint64_t elementBytes(int element) {
   }
 }
 
+/** Whether this processor multiplies uint8 by int8 without saturating partial sums. */
+bool hasExactProducts() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512vnni") != 0;
+#else
+  return true;
+#endif
+}
+
 /** Values of one run; released when it ends, however it ends. */
 struct Values {
   const OrtApi *api;
@@ -95,8 +104,9 @@ std::string Executor::open(Bytes payload, int threads) {
   if (error.empty()) {
     error = takeOrtError(api_, ortAddSessionConfigEntry(api_, options, "session.intra_op.allow_spinning", "0"));
   }
-  // Without VNNI, x86 kernels of uint8 x int8 saturate partial sums; the accumulators of an NPU are exact.
-  if (error.empty()) {
+  // Without VNNI, x86 kernels of uint8 x int8 saturate partial sums; the accumulators of an NPU are exact. With it the
+  // setting would only make them slower.
+  if (error.empty() && !hasExactProducts()) {
     error = takeOrtError(api_, ortAddSessionConfigEntry(api_, options, "session.x64quantprecision", "1"));
   }
   if (error.empty()) error = takeOrtError(api_, ortAddCustomOpDomain(api_, options, domain));
