@@ -186,7 +186,7 @@ export async function runSamples(
   dataset: CalibrationDataset,
   options: RangeOptions,
   context: WorkContext,
-  visit: (run: SampleRun) => void,
+  visit: (run: SampleRun) => void | Promise<void>,
 ): Promise<void> {
   checkCancelled(context)
   // ONNX Runtime refuses a run without outputs: nothing but inputs is wanted then.
@@ -202,7 +202,7 @@ export async function runSamples(
       checkCancelled(context)
       const sample = dataset.sampleName(index)
       const feeds = dataset.load(index)
-      visit({ sample, feeds, results: await run(feeds) })
+      await visit({ sample, feeds, results: await run(feeds) })
       await breathe()
     }
   } finally {

@@ -18,7 +18,7 @@ const UNKNOWN_BYTES = 16 * 1024 * 1024
 export type ValueListener = (tensor: string, values: TensorValues) => void
 
 /** Where a tensor's values come from: an input's file, or an output of the prepared model. */
-interface Capture {
+export interface Capture {
   tensor: string
   output?: string
 }
@@ -67,7 +67,8 @@ function groups(tensors: readonly string[], bytesOf: (tensor: string) => number)
   return result
 }
 
-function capturingModel(
+/** A clone whose outputs are the wanted tensors, in float32; tensors that are inputs come from the feeds. */
+export function capturingModel(
   source: Model,
   tensors: readonly string[],
   options: RangeOptions,
@@ -95,11 +96,15 @@ function feedValues(feed: Feed | undefined): Float32Array {
   return Float32Array.from(feed.data as ArrayLike<number>)
 }
 
-function capturedValues({ tensor, output }: Capture, { feeds, results }: SampleRun): Float32Array {
-  if (output === undefined) return feedValues(feeds[tensor])
+/** The values of a captured tensor in one run, and their shape. */
+export function capturedTensor(
+  { tensor, output }: Capture,
+  { feeds, results }: SampleRun,
+): { data: Float32Array; dims: readonly number[] } {
+  if (output === undefined) return { data: feedValues(feeds[tensor]), dims: feeds[tensor]?.dims ?? [0] }
   const value = results[output]
   if (!(value instanceof ort.Tensor)) throw new Error(`no output ${output}`)
-  return value.data as Float32Array
+  return { data: value.data as Float32Array, dims: value.dims }
 }
 
 /** The values with their range. @throws E_ACTIVATION_NOT_FINITE */
@@ -143,7 +148,7 @@ export async function collectValues(
     const { model, captures } = capturingModel(source, pass, options)
     const visit = (run: SampleRun): void => {
       for (const capture of captures) {
-        const data = capturedValues(capture, run)
+        const data = capturedTensor(capture, run).data
         if (data.length > 0) listen(capture.tensor, examined(capture.tensor, data, run.sample, options))
       }
       done++
