@@ -1,5 +1,6 @@
 // Columns and sorting of the data table. Pure: the component only draws.
 
+export type RowKey = string | number
 export type SortValue = string | number | null | undefined
 
 export interface Column<Row> {
@@ -60,4 +61,16 @@ export function sortRows<Row>(
       return sign * compareValues(a.key, b.key)
     })
     .map((entry) => entry.row)
+}
+
+/** The marked keys with those of all rows between two places, whichever comes first. */
+export function withRange<Row>(
+  marked: ReadonlySet<RowKey>,
+  rows: readonly Row[],
+  rowKey: (row: Row) => RowKey,
+  from: number,
+  to: number,
+): Set<RowKey> {
+  const [first, last] = from < to ? [from, to] : [to, from]
+  return new Set([...marked, ...rows.slice(first, last + 1).map(rowKey)])
 }

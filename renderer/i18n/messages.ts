@@ -7,6 +7,7 @@ import { environment } from './messages/environment.ts'
 import { models } from './messages/models.ts'
 import { project } from './messages/project.ts'
 import { quantize } from './messages/quantize.ts'
+import { recipe } from './messages/recipe.ts'
 import { shell } from './messages/shell.ts'
 import { devices, jobs, settings } from './messages/work.ts'
 
@@ -21,6 +22,7 @@ const sections = {
   models,
   data,
   quantize,
+  recipe,
   compare,
   jobs,
   devices,

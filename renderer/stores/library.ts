@@ -6,7 +6,7 @@ import { toErrorShape } from '../../contract/errors/index.ts'
 import type { DatasetRow, ModelRow, Project, RecipeRow } from '../../contract/workspace.ts'
 import { rpc } from '../rpc/index.ts'
 
-export type LibraryEntity = 'project' | 'model' | 'dataset' | 'recipe' | 'run'
+export type LibraryEntity = 'project' | 'model' | 'dataset' | 'recipe' | 'run' | 'calibration'
 
 export const useLibrary = defineStore('library', () => {
   const projects = ref<Project[]>([])

@@ -106,6 +106,8 @@ export const common = section(
     confirm: { title: 'Are you sure?' },
     rows: '{count} rows',
     rowsOf: '{shown} of {count}',
+    mark: 'Mark',
+    markAll: 'Mark all rows',
   },
   {
     actions: {
@@ -210,5 +212,7 @@ export const common = section(
     confirm: { title: '确定吗？' },
     rows: '{count} 行',
     rowsOf: '{shown} / {count}',
+    mark: '标记',
+    markAll: '标记所有行',
   },
 )

@@ -1,107 +1,83 @@
-// Editing a recipe: what it decides for a layer, one layer's override, rules, and the JSON text. Pure.
-import { z } from 'zod'
-import {
-  recipeSchema,
-  type LayerOverride,
-  type LayerPrecision,
-  type Recipe,
-} from '../../../contract/recipe.ts'
-import type { LayerRow } from '../../../contract/workspace.ts'
-import { matchesWildcard } from '../../format/search.ts'
-
-type LayerNames = Pick<LayerRow, 'name' | 'modulePath' | 'weight' | 'opType'>
-
-/** A pattern names a node, a module path or a weight. */
-export function patternMatches(pattern: string, layer: LayerNames): boolean {
-  return [layer.name, layer.modulePath, layer.weight].some(
-    (name) => name !== null && matchesWildcard(pattern, name),
-  )
-}
+// What a recipe decides for a layer, and the precision a person gives to single layers. Pure.
+import type { LayerOverride, LayerPrecision, Recipe } from '../../../contract/recipe.ts'
+import { isWildcard, PatternIndex, writtenName, type LayerNames } from './patterns.ts'
 
 /** Which part of the recipe decides a layer. */
-export type DecidedBy = 'default' | 'skip' | 'skip-type' | 'fp16' | 'rule' | 'layer'
+export type DecidedBy = 'default' | 'op-type' | 'skip' | 'skip-type' | 'fp16' | 'rule' | 'layer'
 
 export interface LayerDecision {
   precision: LayerPrecision
   by: DecidedBy
-  /** Index among the overrides when `by` is a rule or the layer's own override. */
-  override: number | null
+  /** The pattern or operator type that decided; null for the default. */
+  pattern: string | null
 }
 
-const isWildcard = (pattern: string): boolean => pattern.includes('*')
-
-/** What a recipe asks for a layer: lists first, then overrides, later ones winning. */
-export function decide(recipe: Recipe, layer: LayerNames): LayerDecision {
-  let decision: LayerDecision = { precision: 'int8', by: 'default', override: null }
-  const anyMatches = (patterns: readonly string[]): boolean =>
-    patterns.some((pattern) => patternMatches(pattern, layer))
-  if (recipe.skip_op_types.includes(layer.opType))
-    decision = { precision: 'float', by: 'skip-type', override: null }
-  if (anyMatches(recipe.skip_layers)) decision = { precision: 'float', by: 'skip', override: null }
-  if (anyMatches(recipe.fp16_layers)) decision = { precision: 'fp16', by: 'fp16', override: null }
-  recipe.overrides.forEach((entry, index) => {
-    if (!entry.precision || !patternMatches(entry.layer, layer)) return
-    decision = { precision: entry.precision, by: isWildcard(entry.layer) ? 'rule' : 'layer', override: index }
-  })
-  return decision
+/**
+ * Prepares a recipe for many layers: precision of the recipe, then rules by operator type, skipped types, skipped
+ * layers, FP16 layers and rules by layer, whatever comes later winning (docs/recipes.md).
+ */
+export function decider(recipe: Recipe): (layer: LayerNames) => LayerDecision {
+  const skipped = new PatternIndex(recipe.skip_layers)
+  const fp16 = new PatternIndex(recipe.fp16_layers)
+  const overrides = new PatternIndex(recipe.overrides.map((entry) => entry.layer))
+  const fromList = (list: readonly string[], at: number | undefined): string | null =>
+    at === undefined ? null : (list[at] ?? null)
+  return (layer) => {
+    let decision: LayerDecision = { precision: recipe.precision, by: 'default', pattern: null }
+    const byType = recipe.op_types.findLast((rule) => rule.op_type === layer.opType && rule.precision)
+    if (byType?.precision) {
+      decision = { precision: byType.precision, by: 'op-type', pattern: byType.op_type }
+    }
+    if (recipe.skip_op_types.includes(layer.opType)) {
+      decision = { precision: 'float', by: 'skip-type', pattern: layer.opType }
+    }
+    const skip = fromList(recipe.skip_layers, skipped.matches(layer).at(-1))
+    if (skip !== null) decision = { precision: 'float', by: 'skip', pattern: skip }
+    const half = fromList(recipe.fp16_layers, fp16.matches(layer).at(-1))
+    if (half !== null) decision = { precision: 'fp16', by: 'fp16', pattern: half }
+    for (const index of overrides.matches(layer)) {
+      const entry = recipe.overrides[index]
+      if (!entry?.precision) continue
+      const by = isOwn(entry.layer, layer) ? 'layer' : 'rule'
+      decision = { precision: entry.precision, by, pattern: entry.layer }
+    }
+    return decision
+  }
 }
 
-/** The name an override of exactly this layer is written with. */
-export function overrideName(layer: LayerNames): string {
-  return layer.modulePath ?? layer.name
+/** Whether an override is written for exactly this layer. */
+function isOwn(pattern: string, layer: LayerNames): boolean {
+  return !isWildcard(pattern) && [layer.name, layer.modulePath, layer.weight].includes(pattern)
 }
 
-/** Overrides of single layers stand after all rules, so that they win. `null` takes the override back. */
+/**
+ * Gives layers a precision of their own; these overrides stand after all rules, so that they win. `null` takes the
+ * precision back and leaves what else an override says.
+ */
 export function withLayerPrecision(
   recipe: Recipe,
-  layer: LayerNames,
+  layers: readonly LayerNames[],
   precision: LayerPrecision | null,
 ): Recipe {
-  const own = new Set([layer.name, layer.modulePath, layer.weight])
-  const kept = recipe.overrides.filter((entry) => !own.has(entry.layer))
-  const previous = recipe.overrides.find((entry) => own.has(entry.layer))
-  if (precision === null) {
-    if (!previous || (!previous.activation && !previous.weight)) return { ...recipe, overrides: kept }
-    const { precision: _taken, ...rest } = previous
-    return { ...recipe, overrides: [...kept, rest] }
+  const owners = new Map<string, LayerNames>()
+  for (const layer of layers) {
+    for (const name of [layer.name, layer.modulePath, layer.weight]) if (name) owners.set(name, layer)
   }
-  const entry: LayerOverride = { ...previous, layer: previous?.layer ?? overrideName(layer), precision }
-  return { ...recipe, overrides: [...kept, entry] }
+  const previous = new Map<LayerNames, LayerOverride>()
+  const kept = recipe.overrides.filter((entry) => {
+    const owner = owners.get(entry.layer)
+    if (owner) previous.set(owner, { ...previous.get(owner), ...entry })
+    return !owner
+  })
+  const own = layers.flatMap((layer): LayerOverride[] => {
+    const { precision: _taken, ...rest } = previous.get(layer) ?? { layer: writtenName(layer) }
+    if (precision !== null) return [{ ...rest, precision }]
+    return rest.activation || rest.weight ? [rest] : []
+  })
+  return { ...recipe, overrides: [...kept, ...own] }
 }
 
-/** Overrides with a wildcard, with their place in the recipe. */
-export function rulesOf(recipe: Recipe): { rule: LayerOverride; index: number }[] {
-  return recipe.overrides
-    .map((rule, index) => ({ rule, index }))
-    .filter((entry) => isWildcard(entry.rule.layer))
-}
-
-/** A new rule goes behind the other rules and before the overrides of single layers. */
-export function withNewRule(recipe: Recipe, rule: LayerOverride): Recipe {
-  const at = recipe.overrides.findLastIndex((entry) => isWildcard(entry.layer)) + 1
-  return { ...recipe, overrides: recipe.overrides.toSpliced(at, 0, rule) }
-}
-
-export function withRule(recipe: Recipe, index: number, rule: LayerOverride | null): Recipe {
-  return { ...recipe, overrides: recipe.overrides.toSpliced(index, 1, ...(rule ? [rule] : [])) }
-}
-
-/** The JSON text of a recipe, without what equals the defaults of an empty list. */
-export function recipeText(recipe: Recipe): string {
-  return `${JSON.stringify(recipe, null, 2)}\n`
-}
-
-export type ParsedRecipe = { ok: true; recipe: Recipe } | { ok: false; message: string }
-
-/** Reads edited text; the message names the place in the words of the JSON parser or the schema. */
-export function parseRecipeText(text: string): ParsedRecipe {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (thrown) {
-    return { ok: false, message: thrown instanceof Error ? thrown.message : String(thrown) }
-  }
-  const parsed = recipeSchema.safeParse(value)
-  if (parsed.success) return { ok: true, recipe: parsed.data }
-  return { ok: false, message: z.prettifyError(parsed.error) }
+/** The precision with INT4 weights that leaves activations as they are. */
+export function withInt4Weights(precision: LayerPrecision): LayerPrecision {
+  return precision === 'w8a16' || precision === 'w4a16' ? 'w4a16' : 'w4a8'
 }

@@ -1,7 +1,9 @@
 // Both languages have the same keys and the same placeholders, and no text is empty.
 import { describe, expect, it } from 'vitest'
 import { errorCatalog } from '../../../contract/errors/index.ts'
-import { keptFloatReasonSchema } from '../../../contract/quantization.ts'
+import { layerRoleSchema, presetFamilySchema } from '../../../contract/presets.ts'
+import { fallbackReasonSchema, keptFloatReasonSchema } from '../../../contract/quantization.ts'
+import { activationMethodSchema, layerPrecisionSchema, weightMethodSchema } from '../../../contract/recipe.ts'
 import { clockSchema } from '../../../contract/device.ts'
 import { incomparabilitySchema } from '../../../contract/benchmark.ts'
 import { jobStageSchema, jobStateSchema, modelRowSchema } from '../../../contract/workspace.ts'
@@ -54,6 +56,12 @@ describe('texts of the window', () => {
       ...jobStageSchema.shape.state.options.map((state) => `common.stageState.${state}`),
       ...modelRowSchema.shape.role.options.map((role) => `models.role.${role}`),
       ...keptFloatReasonSchema.options.map((reason) => `quantize.reason.${reason}`),
+      ...fallbackReasonSchema.options.map((reason) => `quantize.fallback.${reason}`),
+      ...presetFamilySchema.options.map((family) => `quantize.presets.family.${family}`),
+      ...layerRoleSchema.options.map((role) => `recipe.role.${role}`),
+      ...layerPrecisionSchema.options.map((precision) => `recipe.precisionMeaning.${precision}`),
+      ...activationMethodSchema.options.map((method) => `recipe.method.${method}.hint`),
+      ...weightMethodSchema.options.map((method) => `recipe.weightMethod.${method}.hint`),
       ...clockSchema.options.map((clock) => `compare.clock.${clock.replaceAll(' ', '-')}`),
       ...incomparabilitySchema.shape.field.options.map((field) => `compare.guard.field.${field}`),
     ]

@@ -1,8 +1,7 @@
-// The pure parts of pages: sorting, recipe editing, lineage, alignment of kernels, comparison rows, distributions.
+// The pure parts of pages: sorting, lineage, alignment of kernels, comparison rows, distributions.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { ComparisonSection, ComparisonSide, Delta } from '../../../contract/comparison.ts'
-import { defaultRecipe, recipeSchema, type Recipe } from '../../../contract/recipe.ts'
 import type { RunSideFigures } from '../../../contract/run-figures.ts'
 import type { LayerRow, ModelRow } from '../../../contract/workspace.ts'
 import { nextSort, sortRows, type Column } from '../../../renderer/components/table.ts'
@@ -14,14 +13,6 @@ import { gaugesOf } from '../../../renderer/pages/devices/telemetry.ts'
 import { stageFraction, stageMs } from '../../../renderer/pages/jobs/state.ts'
 import { sizesByBlock } from '../../../renderer/pages/models/blocks.ts'
 import { lineage } from '../../../renderer/pages/models/lineage.ts'
-import {
-  decide,
-  parseRecipeText,
-  recipeText,
-  rulesOf,
-  withLayerPrecision,
-  withNewRule,
-} from '../../../renderer/pages/quantize/recipe.ts'
 
 const layer = (name: string, patch: Partial<LayerRow> = {}): LayerRow => ({
   index: 0,
@@ -66,52 +57,6 @@ describe('table sorting', () => {
         }
       }),
     )
-  })
-})
-
-describe('recipe editing', () => {
-  const conv = layer('/down/conv', { modulePath: 'unet.down.conv', weight: 'unet.down.conv.weight' })
-  const recipe = (patch: Partial<Recipe>): Recipe => ({ ...defaultRecipe, ...patch })
-
-  it('decides by node name, module path and weight, later overrides winning', () => {
-    expect(decide(recipe({}), conv)).toMatchObject({ precision: 'int8', by: 'default' })
-    expect(decide(recipe({ skip_layers: ['unet.down.conv.weight'] }), conv).by).toBe('skip')
-    expect(decide(recipe({ skip_op_types: ['Conv'] }), conv).by).toBe('skip-type')
-    const overrides = [
-      { layer: 'unet.*', precision: 'fp16' as const },
-      { layer: '/down/conv', precision: 'int8' as const },
-    ]
-    expect(decide(recipe({ skip_op_types: ['Conv'], overrides }), conv)).toMatchObject({
-      precision: 'int8',
-      by: 'layer',
-    })
-    expect(decide(recipe({ overrides: overrides.toReversed() }), conv)).toMatchObject({
-      precision: 'fp16',
-      by: 'rule',
-    })
-  })
-
-  it('sets a layer, keeps rules before it, and takes the override back without a trace', () => {
-    const ruled = withNewRule(defaultRecipe, { layer: 'unet.*', precision: 'fp16' })
-    const set = withLayerPrecision(ruled, conv, 'int8')
-    expect(decide(set, conv)).toMatchObject({ precision: 'int8', by: 'layer' })
-    expect(
-      rulesOf(withNewRule(set, { layer: 'x.*', precision: 'float' })).map((entry) => entry.rule.layer),
-    ).toEqual(['unet.*', 'x.*'])
-    expect(withLayerPrecision(set, conv, null)).toEqual(ruled)
-    expect(recipeSchema.safeParse(set).success).toBe(true)
-  })
-
-  it('survives the way through its JSON text', () => {
-    const edited = withLayerPrecision(defaultRecipe, conv, 'fp16')
-    expect(parseRecipeText(recipeText(edited))).toEqual({ ok: true, recipe: edited })
-  })
-
-  it('names what is wrong with edited text and never throws', () => {
-    const unknown = parseRecipeText('{"schema":"aqw.recipe/1","activatoin":{}}')
-    expect(unknown.ok ? '' : unknown.message).toContain('activatoin')
-    fc.assert(fc.property(fc.string(), (text) => !parseRecipeText(text).ok))
-    fc.assert(fc.property(fc.json(), (text) => typeof parseRecipeText(text).ok === 'boolean'))
   })
 })
 
