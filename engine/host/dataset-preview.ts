@@ -11,7 +11,7 @@ import { parseNpyHeader } from '../calibration/npy.ts'
 import { readSampleIndex, type SampleIndex } from '../calibration/sample-index.ts'
 import { DataType, float16BitsToFloat32 } from '../onnx/index.ts'
 import { groupSamples, type DatasetSample } from './dataset-files.ts'
-import { pngDataUrl } from './png.ts'
+import { pngDataUrl } from '../common/png.ts'
 import { tensorPicture } from './thumbnail.ts'
 
 const HISTOGRAM_BINS = 48

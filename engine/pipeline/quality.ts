@@ -13,7 +13,7 @@ import {
   sqnrFromSums,
   type SignalSums,
 } from '../evaluation/index.ts'
-import { tensorNumbers } from './tensor-values.ts'
+import { tensorNumbers } from '../device/tensor-values.ts'
 
 /** One loaded model. */
 export interface Runner {

@@ -1,4 +1,4 @@
-// A PNG encoder for thumbnails: 8-bit RGBA, one IDAT, no filters (PNG specification, third edition).
+// A PNG encoder for thumbnails and generated pictures: 8-bit RGBA, one IDAT, no filters (PNG specification, third edition).
 import { crc32, deflateSync } from 'node:zlib'
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a])
@@ -14,7 +14,7 @@ function chunk(type: string, data: Buffer): Buffer {
 }
 
 /** @param rgba height x width x 4 bytes, straight (not premultiplied) alpha */
-function encodePng(width: number, height: number, rgba: Uint8Array): Buffer {
+export function encodePng(width: number, height: number, rgba: Uint8Array): Buffer {
   if (rgba.length !== width * height * 4) throw new Error('encodePng: size of the pixels')
   const header = Buffer.alloc(13)
   header.writeUInt32BE(width, 0)
