@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { deviceKindSchema, elementTypeSchema } from './device.ts'
 import { ratioSchema } from './benchmark.ts'
+import { datasetSpecSchema } from './quantization.ts'
 import { recipeSchema } from './recipe.ts'
 
 /** Identifiers are UUIDs (version 7 where created here: they sort by time). */
@@ -214,7 +215,7 @@ export type JobStage = z.infer<typeof jobStageSchema>
 export const jobSchema = z.object({
   id: idSchema,
   projectId: idSchema,
-  kind: z.enum(['compare']),
+  kind: z.enum(['compare', 'calibrate']),
   title: z.string(),
   state: jobStateSchema,
   /** Device selector, e.g. `sim:Ascend310P3`. */
@@ -247,6 +248,16 @@ export const logLineSchema = z.object({
 })
 export type LogLine = z.infer<typeof logLineSchema>
 
+/** Which of the calibration data a job uses. */
+const calibrationDataFields = {
+  /** Calibration samples to use; all when left out. */
+  calibrationSamples: z.number().int().min(1).max(1_000_000).optional(),
+  /** Which ones, when fewer than there are; the first ones when left out. */
+  selection: datasetSpecSchema.shape.selection.unwrap().optional(),
+  /** Shapes for models with dynamic inputs. */
+  inputShapes: z.record(z.string(), z.array(z.number().int().positive()).max(16)).optional(),
+}
+
 /** What a one-click comparison needs; everything is named by workspace id. */
 export const compareJobRequestSchema = z
   .object({
@@ -270,14 +281,31 @@ export const compareJobRequestSchema = z
         seed: z.number().int().nonnegative().optional(),
       })
       .optional(),
-    /** Calibration samples to use; all when left out. */
-    calibrationSamples: z.number().int().min(1).max(1_000_000).optional(),
-    /** Shapes for models with dynamic inputs. */
-    inputShapes: z.record(z.string(), z.array(z.number().int().positive()).max(16)).optional(),
+    ...calibrationDataFields,
+    /** Held-out data for the quality figures; the calibration data when left out. */
+    evaluationDatasetId: idSchema.optional(),
+    /** Samples of the quality figures, spread evenly over the data; 32 when left out. */
+    evaluationSamples: z.number().int().min(1).max(1_000_000).optional(),
+    /** Also measures FP32 against INT8 on the host CPU; without effect when that is the device. */
+    hostCpu: z.boolean().optional(),
     title: z.string().max(200).optional(),
   })
   .refine((request) => !(request.recipeId && request.recipe), 'give recipeId or recipe, not both')
 export type CompareJobRequest = z.infer<typeof compareJobRequestSchema>
+
+/** A calibration for its own sake: ranges, methods and coverage of every tensor that the recipe quantizes. */
+export const calibrateJobRequestSchema = z
+  .object({
+    modelId: idSchema,
+    datasetId: idSchema,
+    /** As in a comparison. */
+    recipeId: idSchema.optional(),
+    recipe: recipeSchema.optional(),
+    ...calibrationDataFields,
+    title: z.string().max(200).optional(),
+  })
+  .refine((request) => !(request.recipeId && request.recipe), 'give recipeId or recipe, not both')
+export type CalibrateJobRequest = z.infer<typeof calibrateJobRequestSchema>
 
 // ---- runs ---------------------------------------------------------------------------------------------------------
 

@@ -40,6 +40,13 @@ export const calibrationErrors = {
       hint: '已查找 index.json 的 "timestep"、名为 timestep 或 t 的输入，以及文件名中 t0951 形式的数字。请补充其中之一，或改用 "spread"。',
     },
   },
+  E_CALIBRATION_TENSOR: {
+    en: {
+      message: 'The calibration report has no tensor "{tensor}".',
+      hint: 'Nearest names: {suggestions}.',
+    },
+    zh: { message: '校准报告中没有张量 "{tensor}"。', hint: '最接近的名字：{suggestions}。' },
+  },
   E_CALIBRATION_SHAPE: {
     en: {
       message:

@@ -77,7 +77,15 @@ export const calibrationChannels = {
     }),
     z.object({ total: z.number().int(), tensors: z.array(calibrationTensorRowSchema) }),
   ),
-  'calibrations.tensor': channel(z.object({ id: idSchema, tensor: z.string() }), tensorReportSchema),
+  'calibrations.tensor': channel(
+    z.object({
+      id: idSchema,
+      tensor: z.string(),
+      /** Where several layers read the tensor with different settings. */
+      layer: z.string().optional(),
+    }),
+    tensorReportSchema,
+  ),
   /** Without `path` the content comes back as base64. */
   'calibrations.export': channel(
     z.object({

@@ -1,10 +1,16 @@
 // The channel map: every call and every subscription of the window, with zod schemas for both directions.
 import type { z } from 'zod'
+import { calibrationChannels } from './calibration.ts'
 import { environmentChannels, environmentTopics } from './environment.ts'
 import { libraryChannels, libraryTopics } from './library.ts'
 import { workChannels, workTopics } from './work.ts'
 
-export const channels = { ...environmentChannels, ...libraryChannels, ...workChannels }
+export const channels = {
+  ...environmentChannels,
+  ...libraryChannels,
+  ...workChannels,
+  ...calibrationChannels,
+}
 export const topics = { ...environmentTopics, ...libraryTopics, ...workTopics }
 
 export type ChannelName = keyof typeof channels
@@ -27,6 +33,7 @@ export function isTopic(name: string): name is TopicName {
   return Object.hasOwn(topics, name)
 }
 
+export * from './calibration.ts'
 export * from './client.ts'
 export * from './command-line.ts'
 export * from './environment.ts'

@@ -12,6 +12,7 @@ import {
   projectSchema,
   recipeRowSchema,
 } from '../workspace.ts'
+import { interopNoteSchema, recipeFormSchema } from '../interop.ts'
 import { recipePresetSchema, recognitionSchema } from '../presets.ts'
 import { channel, topic } from './define.ts'
 import { modelSummarySchema, omSummarySchema, recipeSchema } from './seams.ts'
@@ -113,7 +114,10 @@ export const libraryChannels = {
       recognised: recognitionSchema.nullable(),
     }),
   ),
-  /** Reads an AMCT configuration: from a file, or from its text. */
+  /**
+   * Reads a recipe in any form, AMCT's among them: from a file, or from its text. With the model, the layers it names are
+   * looked up there.
+   */
   'recipes.importAmct': channel(
     z
       .object({
@@ -121,24 +125,27 @@ export const libraryChannels = {
         path: pathSchema.optional(),
         text: z.string().max(4_000_000).optional(),
         name: nameSchema.optional(),
+        modelId: idSchema.optional(),
       })
       .refine((input) => (input.path === undefined) !== (input.text === undefined), 'give path or text'),
     z.object({
       recipe: recipeRowSchema,
+      form: recipeFormSchema,
       modelPath: z.string().nullable(),
       calibrationPath: z.string().nullable(),
-      notes: z.array(z.string()),
+      notes: z.array(interopNoteSchema),
     }),
   ),
-  /** Writes amct_config.json for `amct_tool`; without `path` only the text is returned. */
+  /** Writes a recipe in one of AMCT's forms; without `path` only the text is returned. */
   'recipes.exportAmct': channel(
     z.object({
       id: idSchema,
+      form: recipeFormSchema.exclude(['recipe']).default('amct_tool'),
       modelId: idSchema.optional(),
       datasetId: idSchema.optional(),
       path: pathSchema.optional(),
     }),
-    z.object({ text: z.string(), path: z.string().nullable(), notes: z.array(z.string()) }),
+    z.object({ text: z.string(), path: z.string().nullable(), notes: z.array(interopNoteSchema) }),
   ),
   'recipes.check': channel(z.object({ modelId: idSchema, recipe: recipeSchema }), recipeCheckSchema),
 }
@@ -148,7 +155,7 @@ export const libraryTopics = {
   'library.changed': topic(
     z.object({ projectId: idSchema.optional() }),
     z.object({
-      entity: z.enum(['project', 'model', 'dataset', 'recipe', 'run']),
+      entity: z.enum(['project', 'model', 'dataset', 'recipe', 'run', 'calibration']),
       action: z.enum(['added', 'changed', 'removed']),
       id: idSchema,
       projectId: idSchema,

@@ -4,6 +4,7 @@ import { deviceKindSchema } from '../device.ts'
 import { ratioSchema } from '../benchmark.ts'
 import {
   artifactSchema,
+  calibrateJobRequestSchema,
   compareJobRequestSchema,
   idSchema,
   jobSchema,
@@ -105,7 +106,11 @@ export const workChannels = {
   /** `log` holds the last lines; the topic `jobs.log` gives the rest as it comes. */
   'jobs.get': channel(byId, jobWithStages.extend({ log: z.array(logLineSchema), logPath: z.string() })),
   'jobs.start': channel(
-    z.object({ projectId: idSchema, kind: z.literal('compare'), request: compareJobRequestSchema }),
+    z.discriminatedUnion('kind', [
+      z.object({ projectId: idSchema, kind: z.literal('compare'), request: compareJobRequestSchema }),
+      /** Runs on the host CPU. Its result: `calibrations.*` with the job's id. */
+      z.object({ projectId: idSchema, kind: z.literal('calibrate'), request: calibrateJobRequestSchema }),
+    ]),
     jobSchema,
   ),
   'jobs.cancel': channel(byId, jobSchema),

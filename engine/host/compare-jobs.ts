@@ -29,7 +29,11 @@ interface Outcome {
   layers: LayerReport[]
 }
 
-function recipeOf(workspace: Workspace, request: CompareJobRequest): { recipe: Recipe; name: string } {
+/** The recipe of a request: the saved one, the one given in place, or the default. */
+export function recipeOf(
+  workspace: Workspace,
+  request: Pick<CompareJobRequest, 'recipeId' | 'recipe'>,
+): { recipe: Recipe; name: string } {
   if (request.recipeId !== undefined) {
     const row = workspace.recipes.get(request.recipeId)
     return { recipe: row.recipe, name: row.name }
@@ -78,7 +82,14 @@ export function compareCommand(workspace: Workspace, request: CompareJobRequest)
     device: request.device,
     recipePath: isDefault ? undefined : `${name.replaceAll(/[^\p{L}\p{N}_-]+/gu, '-')}.json`,
     calibrationSamples: request.calibrationSamples,
+    selection: request.selection,
     inputShapes: request.inputShapes,
+    evaluationPath:
+      request.evaluationDatasetId === undefined
+        ? undefined
+        : workspace.datasets.get(request.evaluationDatasetId).sourcePath,
+    evaluationSamples: request.evaluationSamples,
+    hostCpu: request.hostCpu,
     loopCount,
     minRuns,
     minDurationMs,
@@ -101,6 +112,10 @@ export class CompareJobs implements JobKind {
     const model = this.#workspace.models.get(request.modelId)
     const dataset = this.#workspace.datasets.get(request.datasetId)
     await this.#workspace.verifyModel(model.id)
+    const held =
+      request.evaluationDatasetId === undefined
+        ? undefined
+        : this.#workspace.datasets.get(request.evaluationDatasetId)
     const { recipe } = recipeOf(this.#workspace, request)
     return {
       jobId: job.id,
@@ -109,7 +124,11 @@ export class CompareJobs implements JobKind {
       datasetPath: dataset.path,
       datasetSha256: dataset.sha256,
       calibrationSamples: request.calibrationSamples,
+      selection: request.selection,
       inputShapes: request.inputShapes,
+      evaluation: held && { path: held.path, sha256: held.sha256 },
+      evaluationSamples: request.evaluationSamples,
+      hostCpu: request.hostCpu,
       recipe,
       recipeSha256: recipeHash(recipe),
       device: request.device,
@@ -122,7 +141,7 @@ export class CompareJobs implements JobKind {
     job: Job,
     result: PlanResult,
     keys: Record<string, string>,
-    commit: (runId: string) => void,
+    commit: (runId: string | null) => void,
   ): Promise<void> {
     const request = compareJobRequestSchema.parse(job.request)
     const outcome = result.outcome as Outcome

@@ -1,9 +1,11 @@
 // The engine: workspace, job queue and handlers put together. The engine process runs one; tests run it in place.
+import { CalibrateJobs } from './calibrate-jobs.ts'
 import { CompareJobs } from './compare-jobs.ts'
 import { silentLogger, type Logger } from '../common/log.ts'
 import { JobQueue } from '../jobs/index.ts'
 import { Workspace } from '../workspace/index.ts'
 import { DeviceService } from './device-service.ts'
+import { calibrationHandlers } from './handlers/calibrations.ts'
 import { environmentHandlers, environmentTopicHandlers } from './handlers/environment.ts'
 import { libraryHandlers, libraryTopicHandlers } from './handlers/library.ts'
 import { workHandlers, workTopicHandlers } from './handlers/work.ts'
@@ -39,7 +41,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   try {
     await workspace.tidy()
     const compare = new CompareJobs(workspace, options.comparePlan)
-    const queue = new JobQueue(workspace, { compare })
+    const calibrate = new CalibrateJobs(workspace)
+    const queue = new JobQueue(workspace, { compare, calibrate })
     queue.recover()
     const devices = new DeviceService()
     const services: Services = {
@@ -51,7 +54,12 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       settingsListeners: new Set(),
     }
     const router = new Router(
-      { ...environmentHandlers(services), ...libraryHandlers(services), ...workHandlers(services) },
+      {
+        ...environmentHandlers(services),
+        ...libraryHandlers(services),
+        ...workHandlers(services),
+        ...calibrationHandlers(services),
+      },
       {
         ...environmentTopicHandlers(services),
         ...libraryTopicHandlers(services),

@@ -2,9 +2,9 @@
 // worker process. Every stage is keyed by content hashes, so that only what is missing is done again.
 import path from 'node:path'
 import type { BenchmarkResult, ScenarioInput } from '../../contract/benchmark.ts'
-import type { Quality } from '../../contract/comparison.ts'
+import type { ComparisonSection, Quality } from '../../contract/comparison.ts'
 import type { CostValidation, Precision } from '../../contract/cost.ts'
-import type { DatasetRequest, QuantizationResult } from '../../contract/quantization.ts'
+import type { DatasetRequest, DatasetSpec, QuantizationResult } from '../../contract/quantization.ts'
 import type { Recipe } from '../../contract/recipe.ts'
 import { benchmark, type BenchmarkModel } from '../benchmark/index.ts'
 import { modelInputs, openDataset, type CalibrationDataset } from '../calibration/index.ts'
@@ -15,10 +15,10 @@ import { assembleComparison, layerCounts } from '../pipeline/assemble.ts'
 import { compileForDevice } from '../pipeline/index.ts'
 import { measureQuality, spread, toRunInputs } from '../pipeline/quality.ts'
 import { buildSection } from '../pipeline/sections.ts'
-import { openSourceModel } from '../pipeline/source-model.ts'
 import { quantizeModel } from '../quantization/index.ts'
 import { sideFigures, type FigureSource } from './run-figures.ts'
-import type { CreatePlan, Plan, Stage, StageFile, StageInput } from './plan.ts'
+import type { CreatePlan, Plan, Stage, StageInput } from './plan.ts'
+import { dataOf, fileOf, isCompiled, modelFiles, plainFile, recoverStage, sourceOf } from './stage-files.ts'
 
 /** What the engine process hands over: everything resolved to paths, everything that decides the result as a hash. */
 export interface CompareDefinition {
@@ -28,7 +28,13 @@ export interface CompareDefinition {
   datasetPath: string
   datasetSha256: string
   calibrationSamples?: number | undefined
+  selection?: DatasetSpec['selection'] | undefined
   inputShapes?: Record<string, number[]> | undefined
+  /** Held-out data for the quality figures; the calibration data when left out. */
+  evaluation?: { path: string; sha256: string } | undefined
+  evaluationSamples?: number | undefined
+  /** Also measures FP32 against INT8 on the host CPU. */
+  hostCpu?: boolean | undefined
   recipe: Recipe
   recipeSha256: string
   device: string
@@ -51,54 +57,63 @@ interface CompileData {
   costValidation: CostValidation | null
 }
 
+interface EvaluateData {
+  qualities: Quality[]
+  sampleNames: string[]
+}
+
+/** One device's measurements, put together. */
+interface Measured {
+  section: ComparisonSection
+  baseline: BenchmarkResult
+  sides: Side[]
+  results: BenchmarkResult[]
+}
+
 type QuantizeData = Pick<QuantizationResult, 'layers' | 'dataset' | 'sizes' | 'seconds'>
+
+function isCpu(device: string): boolean {
+  return parseDeviceSelector(device).kind === 'cpu'
+}
+
+/** Results on a clock that is not virtual are measurements: they belong to one job and are never taken for another. */
+function isMeasured(device: string): boolean {
+  return parseDeviceSelector(device).kind !== 'simulated'
+}
 
 class CompareWork {
   readonly #definition: CompareDefinition
   readonly isCpu: boolean
-  /** Results on a clock that is not virtual are measurements: they belong to one job and are never taken for another. */
-  readonly #measured: boolean
 
   constructor(definition: CompareDefinition) {
     this.#definition = definition
-    const { kind } = parseDeviceSelector(definition.device)
-    this.isCpu = kind === 'cpu'
-    this.#measured = kind !== 'simulated'
+    this.isCpu = isCpu(definition.device)
   }
 
   get #isRecovered(): boolean {
-    return this.#definition.modelPath.toLowerCase().endsWith('.om')
+    return isCompiled(this.#definition.modelPath)
   }
 
   stages(): Stage[] {
+    const { modelPath, modelSha256, device, hostCpu } = this.#definition
     const source = this.#isRecovered ? ['recover'] : []
     const compiled = this.isCpu ? [] : ['compile-fp16', 'compile-int8']
+    const made = [...source, 'quantize']
+    const onHost = hostCpu === true && !this.isCpu
     return [
-      ...(this.#isRecovered ? [this.#recover()] : []),
+      ...(this.#isRecovered ? [recoverStage(modelPath, modelSha256)] : []),
       this.#quantize(source),
       ...(this.isCpu ? [] : [this.#compile('fp16', source), this.#compile('int8', ['quantize'])]),
-      this.#benchmark([...source, 'quantize', ...compiled]),
-      this.#evaluate([...source, 'quantize', ...compiled]),
+      this.#benchmark('benchmark', device, [...made, ...compiled]),
+      this.#evaluate('evaluate', device, [...made, ...compiled]),
+      ...(onHost
+        ? [this.#benchmark('benchmark-cpu', 'cpu', made), this.#evaluate('evaluate-cpu', 'cpu', made)]
+        : []),
     ]
   }
 
-  #recover(): Stage {
-    const { modelPath, modelSha256 } = this.#definition
-    return {
-      key: 'recover',
-      version: 1,
-      weight: 1,
-      after: [],
-      inputs: { model: modelSha256 },
-      run: async ({ folder }) => {
-        const { path: file, note } = openSourceModel(modelPath, folder)
-        return { data: { note }, files: modelFiles('source', file) }
-      },
-    }
-  }
-
   #quantize(after: string[]): Stage {
-    const { modelSha256, datasetSha256, recipeSha256, calibrationSamples, inputShapes, recipe } =
+    const { modelSha256, datasetSha256, recipeSha256, calibrationSamples, selection, inputShapes, recipe } =
       this.#definition
     return {
       key: 'quantize',
@@ -110,6 +125,7 @@ class CompareWork {
         dataset: datasetSha256,
         recipe: recipeSha256,
         calibrationSamples,
+        selection,
         inputShapes,
       },
       run: async (context) => {
@@ -135,7 +151,7 @@ class CompareWork {
 
   #compile(precision: 'fp16' | 'int8', after: string[]): Stage {
     const { modelSha256, device, inputShapes } = this.#definition
-    const compiler = this.#measured ? installationReport().versions : this.#definition.tool.version
+    const compiler = isMeasured(device) ? installationReport().versions : this.#definition.tool.version
     return {
       key: `compile-${precision}`,
       version: 1,
@@ -158,19 +174,19 @@ class CompareWork {
     }
   }
 
-  #benchmark(after: string[]): Stage {
-    const { device, scenario } = this.#definition
+  #benchmark(key: string, device: string, after: string[]): Stage {
+    const { scenario } = this.#definition
     return {
-      key: 'benchmark',
+      key,
       version: 1,
       weight: 8,
       after,
-      inputs: { device, scenario, ...this.#measurement() },
+      inputs: { device, scenario, ...this.#measurement(device) },
       run: async (context) => {
         await using session = await openDevice(device)
         const { feeds, shapes } = toRunInputs(this.#dataset(context.results).load(0))
         const models: BenchmarkModel[] = []
-        for (const side of this.#sides(context.results)) {
+        for (const side of this.#sides(context.results, device)) {
           const model = await session.loadModel(side.path)
           const validation = side.costValidation ? { costValidation: side.costValidation } : {}
           models.push({ label: side.label, model, feeds, shapes, ...validation })
@@ -186,29 +202,31 @@ class CompareWork {
     }
   }
 
-  #evaluate(after: string[]): Stage {
-    const { device, calibrationSamples } = this.#definition
+  #evaluate(key: string, device: string, after: string[]): Stage {
+    const { calibrationSamples, selection, evaluation } = this.#definition
+    const samples = this.#definition.evaluationSamples ?? EVALUATION_SAMPLES
+    const held = evaluation && { evaluation: evaluation.sha256 }
     return {
-      key: 'evaluate',
+      key,
       version: 1,
       weight: 6,
       after,
-      inputs: { device, calibrationSamples, samples: EVALUATION_SAMPLES, ...this.#measurement() },
+      inputs: { device, calibrationSamples, selection, samples, ...held, ...this.#measurement(device) },
       run: async (context) => {
         await using session = await openDevice(device)
         await using host = await openDevice('cpu')
-        const dataset = this.#dataset(context.results)
-        const indices = spread(dataset.count, EVALUATION_SAMPLES)
+        const dataset = this.#evaluationData(context.results)
+        const indices = spread(dataset.count, samples)
         const source = await host.loadModel(this.#source(context.results))
         const runners = []
-        for (const side of this.#sides(context.results)) {
+        for (const side of this.#sides(context.results, device)) {
           if (side.precision === 'fp32') continue
           runners.push({ session, handle: (await session.loadModel(side.path)).handle })
         }
         const reference = { session: host, handle: source.handle }
         const qualities = await measureQuality(reference, runners, dataset, indices, context)
         const sampleNames = indices.map((index) => dataset.sampleName(index))
-        return { data: { qualities, sampleNames }, files: [] }
+        return { data: { qualities, sampleNames } satisfies EvaluateData, files: [] }
       },
     }
   }
@@ -216,27 +234,12 @@ class CompareWork {
   finish(results: ReadonlyMap<string, StageInput>) {
     const definition = this.#definition
     const quantization = dataOf<QuantizeData>(results, 'quantize')
-    const measured = dataOf<BenchmarkResult[]>(results, 'benchmark')
-    const { qualities, sampleNames } = dataOf<{ qualities: Quality[]; sampleNames: string[] }>(
-      results,
-      'evaluate',
-    )
-    const sides = this.#sides(results)
-    const counts = layerCounts(quantization)
-    const waiting = [...qualities]
-    const models = sides.map((side, index) => {
-      const result = measured[index]
-      if (!result) throw new Error(`no benchmark result for ${side.label}`)
-      return {
-        label: side.label,
-        sha256: hashFile(side.path),
-        result,
-        quality: side.precision === 'fp32' ? null : (waiting.shift() ?? null),
-        quantizedLayers: side.precision === 'int8' ? counts : null,
-      }
-    })
-    const [baseline, ...candidates] = models
-    if (!baseline) throw new Error('nothing was measured')
+    const { sampleNames } = dataOf<EvaluateData>(results, 'evaluate')
+    const measured = this.#measuredOn(results, definition.device, 'benchmark', 'evaluate')
+    const onHost = results.has('benchmark-cpu')
+      ? this.#measuredOn(results, 'cpu', 'benchmark-cpu', 'evaluate-cpu')
+      : null
+    const { sides } = measured
     const source = this.#source(results)
     const comparison = assembleComparison({
       modelPath: definition.modelPath,
@@ -246,18 +249,22 @@ class CompareWork {
         note: results.get('recover') ? dataOf<{ note: string | null }>(results, 'recover').note : null,
       },
       calibrationFolder: definition.datasetPath,
-      evaluation: { folder: definition.datasetPath, sampleNames, sameAsCalibration: true },
+      evaluation: {
+        folder: definition.evaluation?.path ?? definition.datasetPath,
+        sampleNames,
+        sameAsCalibration: this.#sameData(results),
+      },
       recipe: definition.recipe,
       tool: definition.tool,
       shapes: toRunInputs(this.#dataset(results).load(0)).shapes,
       quantization,
-      section: buildSection(baseline, candidates),
-      baseline: baseline.result,
+      section: measured.section,
+      baseline: measured.baseline,
       costValidation: sides[0]?.costValidation,
-      hostCpu: null,
+      hostCpu: onHost?.section ?? null,
     })
     const figures = {
-      sides: sides.map((side, index) => sideFigures(this.#figureSource(side, measured[index]))),
+      sides: sides.map((side, index) => sideFigures(this.#figureSource(side, measured.results[index]))),
       layers: quantization.layers.map(({ name, opType, quantized, precision, reason }) => ({
         name,
         opType,
@@ -270,6 +277,39 @@ class CompareWork {
       outcome: { comparison, figures, layers: quantization.layers },
       artifacts: this.#artifacts(results),
     }
+  }
+
+  /** A device's section of the comparison from its two stages. */
+  #measuredOn(
+    stages: ReadonlyMap<string, StageInput>,
+    device: string,
+    benchmarkStage: string,
+    evaluateStage: string,
+  ): Measured {
+    const results = dataOf<BenchmarkResult[]>(stages, benchmarkStage)
+    const waiting = [...dataOf<EvaluateData>(stages, evaluateStage).qualities]
+    const counts = layerCounts(dataOf<QuantizeData>(stages, 'quantize'))
+    const sides = this.#sides(stages, device)
+    const [baseline, ...candidates] = sides.map((side, index) => {
+      const result = results[index]
+      if (!result) throw new Error(`no benchmark result for ${side.label}`)
+      return {
+        label: side.label,
+        sha256: hashFile(side.path),
+        result,
+        quality: side.precision === 'fp32' ? null : (waiting.shift() ?? null),
+        quantizedLayers: side.precision === 'int8' ? counts : null,
+      }
+    })
+    if (!baseline) throw new Error('nothing was measured')
+    return { section: buildSection(baseline, candidates), baseline: baseline.result, sides, results }
+  }
+
+  /** The quality figures come from the data that chose the scales. */
+  #sameData(results: ReadonlyMap<string, StageInput>): boolean {
+    const { evaluation, datasetSha256 } = this.#definition
+    if (!evaluation || evaluation.sha256 === datasetSha256) return true
+    return this.#evaluationData(results).digest() === dataOf<QuantizeData>(results, 'quantize').dataset.sha256
   }
 
   #figureSource(side: Side, result: BenchmarkResult | undefined): FigureSource {
@@ -289,16 +329,16 @@ class CompareWork {
   }
 
   /** Part of the key that keeps a measurement from standing in for another one. */
-  #measurement(): Record<string, string> {
-    return this.#measured ? { job: this.#definition.jobId } : { runtime: this.#definition.tool.version }
+  #measurement(device: string): Record<string, string> {
+    return isMeasured(device) ? { job: this.#definition.jobId } : { runtime: this.#definition.tool.version }
   }
 
   #source(results: ReadonlyMap<string, StageInput>): string {
-    return this.#isRecovered ? fileOf(results, 'recover', 'source') : this.#definition.modelPath
+    return sourceOf(this.#definition.modelPath, results)
   }
 
-  #sides(results: ReadonlyMap<string, StageInput>): Side[] {
-    if (this.isCpu) {
+  #sides(results: ReadonlyMap<string, StageInput>, device: string): Side[] {
+    if (isCpu(device)) {
       return [
         { label: 'FP32', role: 'baseline', precision: 'fp32', path: this.#source(results) },
         {
@@ -318,16 +358,25 @@ class CompareWork {
   }
 
   #datasetRequest(): DatasetRequest {
-    const { datasetPath, calibrationSamples, inputShapes } = this.#definition
+    const { datasetPath, calibrationSamples, selection, inputShapes } = this.#definition
     return {
       folder: datasetPath,
       ...(calibrationSamples === undefined ? {} : { count: calibrationSamples }),
+      ...(selection === undefined ? {} : { selection }),
       ...(inputShapes === undefined ? {} : { inputShapes }),
     }
   }
 
   #dataset(results: ReadonlyMap<string, StageInput>): CalibrationDataset {
     return openDataset(this.#datasetRequest(), modelInputs(openModel(this.#source(results))))
+  }
+
+  /** All of the held-out data, or the calibration data that was used. */
+  #evaluationData(results: ReadonlyMap<string, StageInput>): CalibrationDataset {
+    const { evaluation, inputShapes } = this.#definition
+    if (!evaluation) return this.#dataset(results)
+    const request = { folder: evaluation.path, ...(inputShapes === undefined ? {} : { inputShapes }) }
+    return openDataset(request, modelInputs(openModel(this.#source(results))))
   }
 
   /** Shapes of the inputs that the model leaves open; undefined when it leaves none. */
@@ -338,32 +387,6 @@ class CompareWork {
     const sample = openDataset(this.#datasetRequest(), inputs).load(0)
     return Object.fromEntries(open.map((input) => [input.name, sample[input.name]?.dims ?? []]))
   }
-}
-
-function plainFile(key: string, file: string): StageFile {
-  return { key, name: path.basename(file), path: file }
-}
-
-/** A model with its external data; the parts keep their names, so that the model finds them again. */
-function modelFiles(key: string, file: string): StageFile[] {
-  const folder = path.dirname(file)
-  return summarizeModel(openModel(file)).files.map((entry, index) => ({
-    key: index === 0 ? key : `${key}+${index}`,
-    name: path.relative(folder, entry.path).split(path.sep).join('/'),
-    path: entry.path,
-  }))
-}
-
-function fileOf(results: ReadonlyMap<string, StageInput>, stage: string, key: string): string {
-  const file = results.get(stage)?.files[key]
-  if (file === undefined) throw new Error(`stage ${stage} left no ${key}`)
-  return file
-}
-
-function dataOf<T>(results: ReadonlyMap<string, StageInput>, stage: string): T {
-  const result = results.get(stage)
-  if (!result) throw new Error(`stage ${stage} left nothing`)
-  return result.data as T
 }
 
 export const createPlan: CreatePlan = (definition): Plan => {

@@ -17,12 +17,12 @@ export interface JobKind {
   planModule: string
   /** Checks the request against the workspace and resolves ids to paths. Runs in the engine process. */
   prepare(job: Job): Promise<unknown>
-  /** Stores what the job made. Must be atomic together with `commit`, which marks the job as done. */
+  /** Stores what the job made. Must be atomic together with `commit`, which marks the job as done, with its run if it made one. */
   complete(
     job: Job,
     result: PlanResult,
     keys: Record<string, string>,
-    commit: (runId: string) => void,
+    commit: (runId: string | null) => void,
   ): Promise<void>
 }
 

@@ -21,6 +21,17 @@ export interface BarsBlock {
   rows: { label: string; values: number[] }[]
 }
 
+/** Counts in bins of equal width, with pairs of lines over them. */
+export interface HistogramBlock {
+  kind: 'histogram'
+  title: string
+  /** Start of the first bin. */
+  low: number
+  width: number
+  counts: number[]
+  lines: { label: string; min: number; max: number; chosen: boolean }[]
+}
+
 export type Block =
   | { kind: 'heading'; level: 2 | 3; text: string }
   | { kind: 'paragraph'; text: string }
@@ -28,6 +39,7 @@ export type Block =
   | { kind: 'code'; text: string }
   | TableBlock
   | BarsBlock
+  | HistogramBlock
 
 export interface ReportDocument {
   title: string

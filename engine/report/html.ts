@@ -1,5 +1,6 @@
 // Report document -> one self-contained HTML file: inline styles and SVG charts, data embedded as JSON, works offline.
 import type { BarsBlock, Block, ReportDocument, TableBlock } from './document.ts'
+import { histogramSvg } from './histogram-svg.ts'
 
 /** Okabe-Ito hues that stay apart for colour-blind readers, the baseline muted. */
 const SERIES_COLOURS = ['#7a8794', '#0b6e6e', '#b5651d', '#5b4b8a', '#8a6d00', '#2f6fb0']
@@ -80,6 +81,8 @@ function blockHtml(block: Block): string {
       return tableHtml(block)
     case 'bars':
       return barsSvg(block)
+    case 'histogram':
+      return histogramSvg(block, escape)
   }
 }
 

@@ -1,4 +1,6 @@
-// Reports of comparisons: one document, five formats.
+// Reports of comparisons and calibrations: one document each, several formats.
+import type { CalibrationReport } from '../../contract/calibration.ts'
+import { buildCalibrationReport } from './calibration.ts'
 import { buildReport, type ReportEntry } from './build.ts'
 import { renderCsv } from './csv.ts'
 import { renderHtml } from './html.ts'
@@ -6,6 +8,7 @@ import { renderMarkdown } from './markdown.ts'
 import { printPdf } from './pdf.ts'
 import type { ReportLocale } from './texts.ts'
 
+export { calibrationSummaryBlocks } from './calibration.ts'
 export { summaryBlocks, type ReportEntry } from './build.ts'
 export type { Block } from './document.ts'
 export { findBrowser } from './pdf.ts'
@@ -48,6 +51,30 @@ export async function renderReport(
   if (format === 'md') return { bytes: Buffer.from(renderMarkdown(document)), mediaType }
   if (format === 'csv') return { bytes: Buffer.from(renderCsv(document)), mediaType }
   const html = renderHtml(document, entries)
+  if (format === 'html') return { bytes: Buffer.from(html), mediaType }
+  return { bytes: await printPdf(html, signal), mediaType }
+}
+
+export const calibrationFormats = ['html', 'pdf', 'md', 'json'] as const
+export type CalibrationFormat = (typeof calibrationFormats)[number]
+
+/**
+ * Renders a calibration report. The JSON form is the report itself; the page embeds everything but the samples of each
+ * tensor, which are only there.
+ * @throws AppError E_REPORT_NO_BROWSER, E_REPORT_PRINT, E_CANCELLED
+ */
+export async function renderCalibration(
+  report: CalibrationReport,
+  format: CalibrationFormat,
+  locale: ReportLocale,
+  signal?: AbortSignal,
+): Promise<RenderedReport> {
+  const mediaType = MEDIA_TYPES[format]
+  if (format === 'json') return { bytes: Buffer.from(`${JSON.stringify(report, null, 1)}\n`), mediaType }
+  const document = buildCalibrationReport(report, locale)
+  if (format === 'md') return { bytes: Buffer.from(renderMarkdown(document)), mediaType }
+  const tensors = report.tensors.map(({ samples: _samples, ...tensor }) => tensor)
+  const html = renderHtml(document, { ...report, tensors })
   if (format === 'html') return { bytes: Buffer.from(html), mediaType }
   return { bytes: await printPdf(html, signal), mediaType }
 }

@@ -32,6 +32,14 @@ function blockLines(block: Block): string[] {
           block.rows.map((row) => [row.label, ...row.values.map((value) => value.toFixed(3))]),
         ),
       ]
+    case 'histogram':
+      return [
+        `### ${block.title}`,
+        '',
+        ...block.lines.map(
+          ({ label, min, max, chosen }) => `* ${chosen ? `**${label}**` : label}: ${min} … ${max}`,
+        ),
+      ]
   }
 }
 

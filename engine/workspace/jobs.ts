@@ -91,7 +91,7 @@ export class Jobs {
     this.#db = db
   }
 
-  /** Latest first. */
+  /** Latest first; a negative limit means all. */
   list(filter: { projectId?: string | undefined; dismissed?: boolean | undefined; limit: number }): Job[] {
     const conditions = ['1']
     const values: (string | number)[] = []

@@ -27,7 +27,7 @@ export function notFound(entity: string, id: string): AppError {
 
 /** What one change was, for windows that show the list it belongs to. */
 export interface LibraryChange {
-  entity: 'project' | 'model' | 'dataset' | 'recipe' | 'run'
+  entity: 'project' | 'model' | 'dataset' | 'recipe' | 'run' | 'calibration'
   action: 'added' | 'changed' | 'removed'
   id: string
   projectId: string

@@ -230,8 +230,10 @@ export class Workspace {
     const models = this.models.list(id)
     const datasets = this.datasets.list(id)
     const runs = this.runIds(id)
+    // Calibrations keep their reports under the id of their job.
+    const jobs = this.jobs.list({ projectId: id, limit: -1 })
     this.transaction(() => {
-      for (const owner of [...models, ...datasets]) this.files.remove(owner.id)
+      for (const owner of [...models, ...datasets, ...jobs]) this.files.remove(owner.id)
       for (const run of runs) this.files.remove(run)
       this.projects.delete(id)
     })

@@ -36,13 +36,17 @@ export function workHandlers(services: Services): Pick<Handlers, Names> {
       log: queue.logTail(id, LOG_LINES),
       logPath: queue.logPath(id),
     }),
-    'jobs.start': ({ projectId, kind, request }) => {
+    'jobs.start': (input) => {
+      const { projectId, kind, request } = input
       const model = workspace.models.get(request.modelId)
       const dataset = workspace.datasets.get(request.datasetId)
       workspace.projects.get(projectId)
       const recipe = request.recipeId === undefined ? undefined : workspace.recipes.get(request.recipeId)
       const title = request.title ?? `${model.name} · ${recipe?.name ?? 'INT8'} · ${dataset.name}`
-      return queue.add({ projectId, kind, title, device: request.device, request })
+      if (input.kind === 'calibrate') return queue.add({ projectId, kind, title, device: 'cpu', request })
+      const { device, evaluationDatasetId } = input.request
+      if (evaluationDatasetId !== undefined) workspace.datasets.get(evaluationDatasetId)
+      return queue.add({ projectId, kind, title, device, request })
     },
     'jobs.cancel': ({ id }) => queue.cancel(id),
     'jobs.resume': ({ id }) => queue.resume(id),

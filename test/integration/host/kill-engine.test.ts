@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { createRpcClient, type RpcClient, type RpcTransport } from '../../../contract/rpc/index.ts'
-import type { Job, JobStage } from '../../../contract/workspace.ts'
-import { EngineSupervisor } from '../../../engine/host/supervisor.ts'
+import type { RpcClient } from '../../../contract/rpc/index.ts'
+import type { Job } from '../../../contract/workspace.ts'
+import { jobEnded, startEngineProcess, watchJob } from '../../fixtures/engine-client.ts'
 
 const STAGES = ['quantize', 'compile-fp16', 'compile-int8', 'benchmark', 'evaluate']
 
@@ -14,20 +14,8 @@ let root: string
 beforeEach(() => (root = mkdtempSync(path.join(tmpdir(), 'kill-'))))
 afterEach(() => rmSync(root, { recursive: true, force: true }))
 
-function start(folder: string): { engine: EngineSupervisor; rpc: RpcClient } {
-  // Every kill counts as a crash: the pause before a restart must not grow here.
-  const engine = new EngineSupervisor({
-    workspace: path.join(root, folder),
-    maxRestarts: 20,
-    restartDelayMs: 1,
-  })
-  const transport: RpcTransport = { send: () => undefined }
-  const rpc = createRpcClient(transport)
-  const connection = engine.connect((message) => transport.onMessage?.(message))
-  transport.send = (message) => connection.send(message)
-  engine.start()
-  return { engine, rpc }
-}
+const start = (folder: string): ReturnType<typeof startEngineProcess> =>
+  startEngineProcess(path.join(root, folder))
 
 async function startJob(rpc: RpcClient): Promise<Job> {
   const project = await rpc.invoke('projects.createSample', {})
@@ -46,19 +34,6 @@ async function startJob(rpc: RpcClient): Promise<Job> {
   }
   return rpc.invoke('jobs.start', { projectId: project.id, kind: 'compare', request })
 }
-
-function watch(rpc: RpcClient, id: string, wanted: (job: Job, stages: JobStage[]) => boolean): Promise<Job> {
-  return new Promise((resolve) => {
-    const stop = rpc.subscribe('jobs.progress', { id }, ({ job, stages }) => {
-      if (!wanted(job, stages)) return
-      queueMicrotask(() => stop())
-      resolve(job)
-    })
-  })
-}
-
-const ended = (rpc: RpcClient, id: string): Promise<Job> =>
-  watch(rpc, id, (job) => !['queued', 'running', 'cancelling'].includes(job.state))
 
 /** Everything of a run that does not tell when and how fast the host was. */
 async function outcome(rpc: RpcClient, job: Job): Promise<unknown> {
@@ -85,21 +60,21 @@ async function outcome(rpc: RpcClient, job: Job): Promise<unknown> {
 it('gives the same run after a kill -9 of the engine in every stage', { timeout: 240_000 }, async () => {
   const undisturbed = start('a')
   const job = await startJob(undisturbed.rpc)
-  const expected = await outcome(undisturbed.rpc, await ended(undisturbed.rpc, job.id))
+  const expected = await outcome(undisturbed.rpc, await jobEnded(undisturbed.rpc, job.id))
   await undisturbed.engine.stop()
 
   const { engine, rpc } = start('b')
   const { id } = await startJob(rpc)
   for (const key of STAGES) {
-    await watch(rpc, id, (_job, stages) =>
+    await watchJob(rpc, id, (_job, stages) =>
       stages.some((stage) => stage.key === key && stage.state === 'running'),
     )
     process.kill(engine.pid ?? 0, 'SIGKILL')
-    const interrupted = await watch(rpc, id, (present) => present.state === 'interrupted')
+    const interrupted = await watchJob(rpc, id, (present) => present.state === 'interrupted')
     expect(interrupted.error).toMatchObject({ code: 'E_JOB_INTERRUPTED' })
     await rpc.invoke('jobs.resume', { id })
   }
-  const resumed = await ended(rpc, id)
+  const resumed = await jobEnded(rpc, id)
   expect(resumed.attempt).toBe(STAGES.length + 1)
   expect(await outcome(rpc, resumed)).toEqual(expected)
   const { runs } = await rpc.invoke('runs.list', { projectId: resumed.projectId })

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Job, JobState } from '../../../contract/workspace.ts'
-import { JobQueue } from '../../../engine/jobs/index.ts'
+import { type JobKind, JobQueue } from '../../../engine/jobs/index.ts'
 import { Workspace } from '../../../engine/workspace/index.ts'
 import { exampleRun } from '../../fixtures/example-run.ts'
 import type { CountingDefinition } from '../../fixtures/plans/counting-plan.ts'
@@ -21,20 +21,19 @@ let projectId: string
 
 function openQueue(): void {
   workspace = new Workspace(path.join(root, 'w'))
-  queue = new JobQueue(workspace, {
-    compare: {
-      planModule: PLAN,
-      prepare: async (job) => ({
-        journal: path.join(root, 'journal'),
-        seed: String(job.request['seed']),
-        behaviour,
-      }),
-      complete: async (job, result, _keys, commit) => {
-        outcomes.push(result.outcome)
-        await workspace.addRun({ ...exampleRun(job.projectId), jobId: job.id, files: [], alongside: commit })
-      },
+  const counting: JobKind = {
+    planModule: PLAN,
+    prepare: async (job) => ({
+      journal: path.join(root, 'journal'),
+      seed: String(job.request['seed']),
+      behaviour,
+    }),
+    complete: async (job, result, _keys, commit) => {
+      outcomes.push(result.outcome)
+      await workspace.addRun({ ...exampleRun(job.projectId), jobId: job.id, files: [], alongside: commit })
     },
-  })
+  }
+  queue = new JobQueue(workspace, { compare: counting, calibrate: counting })
 }
 
 beforeEach(() => {
