@@ -40,6 +40,9 @@ export const keptFloatReasonSchema = z.enum([
   'bias_not_constant',
   'bias_shape',
   'no_input',
+  'recurrent',
+  'pooling_has_no_weight',
+  'pooling_float16',
 ])
 export type KeptFloatReason = z.infer<typeof keptFloatReasonSchema>
 
@@ -64,7 +67,9 @@ export const weightQuantizationSchema = z.object({
   /** 8 when absent: records of earlier versions. */
   bits: z.union([z.literal(8), z.literal(4)]).optional(),
   method: weightMethodSchema.optional(),
-  /** One scale, one per output channel (scale_w), or one per group of inputs and output channel. */
+  /** Inputs that share the scale of an output channel; absent: all of them. */
+  groupSize: z.number().int().optional(),
+  /** One scale, or one per output channel (scale_w). Empty with `groupSize`: those are in the models only. */
   scales: z.array(z.number()),
 })
 export type WeightQuantization = z.infer<typeof weightQuantizationSchema>
@@ -80,6 +85,39 @@ export type FallbackReason = z.infer<typeof fallbackReasonSchema>
 const layerFallbackSchema = z.object({ wanted: layerPrecisionSchema, reason: fallbackReasonSchema })
 export type LayerFallback = z.infer<typeof layerFallbackSchema>
 
+/** Why the deploy model holds the weight of a weight-only layer in floating point, rounded to its integers. */
+export const deployFloatReasonSchema = z.enum([
+  /** CANN's weight-only product is one of matrices. */
+  'convolution',
+  /** CANN documents no form of INT4 weights in an ONNX file. */
+  'int4',
+  /** ATC knows the product for opsets 11 to 19. */
+  'opset',
+  /** A dimension of the weight exceeds 65535. */
+  'size',
+])
+export type DeployFloatReason = z.infer<typeof deployFloatReasonSchema>
+
+/**
+ * What AdaRound or GPTQ did to a layer's weight. Errors are mean squared errors of the layer's output on the calibration
+ * data as a share of its mean square, caused by the rounding of its weights alone: to the nearest, and as chosen.
+ */
+export const layerRoundingSchema = z.union([
+  z.object({
+    method: z.enum(['adaround', 'gptq']),
+    errorBefore: z.number().nonnegative(),
+    errorAfter: z.number().nonnegative(),
+  }),
+  /** Rounded to the nearest after all: too many inputs per output for the method, or no data reached the layer. */
+  z.object({
+    method: z.enum(['adaround', 'gptq']),
+    skipped: z.enum(['too_many_inputs', 'shares_weight', 'no_data']),
+    columns: z.number().int().optional(),
+    limit: z.number().int().optional(),
+  }),
+])
+export type LayerRounding = z.infer<typeof layerRoundingSchema>
+
 export const layerReportSchema = z.object({
   name: z.string(),
   opType: z.string(),
@@ -91,10 +129,13 @@ export const layerReportSchema = z.object({
   reason: keptFloatReasonSchema.optional(),
   /** Present when the recipe asked for a precision that the layer cannot have. */
   fallback: layerFallbackSchema.optional(),
+  deployFloat: deployFloatReasonSchema.optional(),
+  /** Present for `int8` and `w4a8`. */
   activation: activationQuantizationSchema.optional(),
   weight: weightQuantizationSchema.optional(),
   /** Name of the int32 bias, if the layer has one. */
   bias: z.string().optional(),
+  rounding: layerRoundingSchema.optional(),
 })
 export type LayerReport = z.infer<typeof layerReportSchema>
 

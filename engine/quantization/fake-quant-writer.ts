@@ -12,7 +12,14 @@ import {
   removeAttribute,
   type Tensor,
 } from '../onnx/index.ts'
-import type { LayerPlan, QuantizationPlan, SharedQuant } from './plan.ts'
+import {
+  type LayerPlan,
+  type QuantizationPlan,
+  quantReaders,
+  replacedConstants,
+  type SharedQuant,
+  type WeightOnlyPlan,
+} from './plan.ts'
 import {
   addBiasNode,
   forgetValueInfo,
@@ -66,7 +73,7 @@ function zeroPointTensor(name: string, dataType: DataType, count: number): Tenso
     : makeTensor(name, dataType, [count], new Int8Array(count))
 }
 
-/** float32 weight from the shared integer one; scales and nodes are added once per weight. */
+/** The weight in floating point from the shared integer one; scales and nodes are added once per weight. */
 class WeightDequantizers {
   readonly #model: Model
   readonly #outputs = new Map<string, string>()
@@ -75,57 +82,75 @@ class WeightDequantizers {
     this.#model = model
   }
 
-  /** @returns the name of the float32 weight and the nodes to place before its first reader */
-  use(plan: LayerPlan): { output: string; nodes: Node[] } {
-    const { weight, scales, anatomy } = plan
+  /**
+   * @param dataType What the reader takes: DequantizeLinear gives float32.
+   * @returns the name of the dequantized weight and the nodes to place before its first reader
+   */
+  use(
+    plan: LayerPlan | WeightOnlyPlan,
+    dataType: DataType = DataType.FLOAT,
+  ): { output: string; nodes: Node[] } {
+    const { weight } = plan
     const known = this.#outputs.get(weight.name)
     if (known !== undefined) return { output: known, nodes: [] }
     const name = `${weight.name}.dequant`
-    this.#outputs.set(weight.name, `${name}.output0`)
+    putInitializer(this.#model, weight)
+    const nodes = this.#dequantize(name, plan)
+    if (dataType !== DataType.FLOAT) {
+      nodes.push(cast(`${name}.cast`, `${name}.output0`, `${name}.cast.output0`, dataType))
+    }
+    const output = nodes.at(-1)?.outputs[0] ?? ''
+    this.#outputs.set(weight.name, output)
+    return { output, nodes }
+  }
+
+  #dequantize(name: string, plan: LayerPlan | WeightOnlyPlan): Node[] {
+    const { weight, scales, anatomy } = plan
+    const { group, opType, weightDims } = anatomy
+    if (group > 1 && scales.length > 1) {
+      const [inputChannels = 1, perGroup = 1, ...kernel] = weightDims
+      const ones = kernel.map(() => 1)
+      const split = [group, inputChannels / group, perGroup, ...kernel]
+      return this.#multiplied(name, plan, split, [group, 1, perGroup, ...ones])
+    }
+    if ('groupSize' in plan && plan.groupSize > 0) {
+      const [inputs = 1, outputs = 1] = weightDims
+      const groups = inputs / plan.groupSize
+      return this.#multiplied(name, plan, [groups, plan.groupSize, outputs], [groups, 1, outputs])
+    }
     putInitializer(this.#model, scaleTensor(`${name}.scale`, scales))
     putInitializer(this.#model, zeroPointTensor(`${name}.zero_point`, DataType.INT8, scales.length))
+    const axis = scales.length === 1 ? undefined : opType === 'Conv' ? 0 : 1
     const inputs = [weight.name, `${name}.scale`, `${name}.zero_point`]
-    if (anatomy.group > 1 && scales.length > 1) return this.#grouped(plan, name, inputs)
-    putInitializer(this.#model, weight)
-    const axis = scales.length === 1 ? undefined : anatomy.opType === 'ConvTranspose' ? 1 : 0
-    return {
-      output: `${name}.output0`,
-      nodes: [linear('DequantizeLinear', name, inputs, `${name}.output0`, axis)],
-    }
+    return [linear('DequantizeLinear', name, inputs, `${name}.output0`, axis)]
   }
 
   /**
-   * A grouped ConvTranspose weight [Cin, Cout/group, k...] has its output channels on two axes, which DequantizeLinear
-   * cannot say: the scales are multiplied out to [group, 1, Cout/group, 1...] instead.
+   * Scales on two axes of the weight, which DequantizeLinear cannot say before opset 21: output channels of a grouped
+   * ConvTranspose [Cin, Cout/group, k...], or groups of inputs of a matrix. The integers are multiplied out, split so
+   * that every scale has an axis.
    */
-  #grouped(plan: LayerPlan, name: string, inputs: string[]): { output: string; nodes: Node[] } {
-    const { weight, scales, anatomy } = plan
-    const { group, weightDims } = anatomy
-    const [inputChannels = 1, perGroup = 1, ...kernel] = weightDims
-    const ones = kernel.map(() => 1)
-    const shape = (suffix: string, dims: number[]): string => {
+  #multiplied(
+    name: string,
+    plan: LayerPlan | WeightOnlyPlan,
+    split: readonly number[],
+    scaleDims: readonly number[],
+  ): Node[] {
+    const shape = (suffix: string, dims: readonly number[]): string => {
       const values = BigInt64Array.from(dims, BigInt)
       putInitializer(this.#model, makeTensor(`${name}.${suffix}`, DataType.INT64, [dims.length], values))
       return `${name}.${suffix}`
     }
-    putInitializer(this.#model, weight)
-    putInitializer(
-      this.#model,
-      makeTensor(`${name}.scale`, DataType.FLOAT, [group, 1, perGroup, ...ones], scales),
-    )
-    this.#model.graph.initializers.delete(`${name}.zero_point`)
-    const split = shape('split_shape', [group, inputChannels / group, perGroup, ...kernel])
-    const joined = shape('joined_shape', weightDims)
+    const scale = makeTensor(`${name}.scale`, DataType.FLOAT, [...scaleDims], plan.scales)
+    putInitializer(this.#model, scale)
     const step = (count: number): string => `${name}.step${count}`
-    return {
-      output: `${name}.output0`,
-      nodes: [
-        cast(step(0), inputs[0] ?? '', step(0), DataType.FLOAT),
-        linear('Reshape', step(1), [step(0), split], step(1)),
-        linear('Mul', step(2), [step(1), inputs[1] ?? ''], step(2)),
-        linear('Reshape', name, [step(2), joined], `${name}.output0`),
-      ],
-    }
+    const joined = shape('joined_shape', plan.anatomy.weightDims)
+    return [
+      cast(step(0), plan.weight.name, step(0), DataType.FLOAT),
+      linear('Reshape', step(1), [step(0), shape('split_shape', split)], step(1)),
+      linear('Mul', step(2), [step(1), scale.name], step(2)),
+      linear('Reshape', name, [step(2), joined], `${name}.output0`),
+    ]
   }
 }
 
@@ -157,11 +182,9 @@ function rewriteLayer(
   const { nodeIndex, addIndex, float16 } = plan.anatomy
   const node = nodes[nodeIndex] as Node
   node.name ||= plan.name
-  const { name } = plan.quant
-  const dequantized = `${plan.name}.dequantize.output0`
-  const inputs = [`${name}.output0`, `${name}.scale`, `${name}.zero_point`]
-  insertions.before(node, linear('DequantizeLinear', `${plan.name}.dequantize`, inputs, dequantized))
-  node.inputs[0] = dequantized
+  const dequantize = dequantizedInput(plan.name, plan.quant)
+  insertions.before(node, dequantize)
+  node.inputs[0] = dequantize.outputs[0] ?? ''
 
   const weight = weights.use(plan)
   insertions.before(node, ...weight.nodes)
@@ -182,23 +205,45 @@ function rewriteLayer(
   if (add) forgetValueInfo(model.graph, new Set([node.outputs[0] ?? '']))
 }
 
+/** The tensor as the integers give it back, for one reader. */
+function dequantizedInput(name: string, quant: SharedQuant): Node {
+  const inputs = [`${quant.name}.output0`, `${quant.name}.scale`, `${quant.name}.zero_point`]
+  return linear('DequantizeLinear', `${name}.dequantize`, inputs, `${name}.dequantize.output0`)
+}
+
+function rewriteWeightOnly(
+  plan: WeightOnlyPlan,
+  node: Node,
+  weights: WeightDequantizers,
+  insertions: NodeInsertions,
+): void {
+  node.name ||= plan.name
+  const weight = weights.use(plan, plan.anatomy.float16 ? DataType.FLOAT16 : DataType.FLOAT)
+  insertions.before(node, ...weight.nodes)
+  node.inputs[1] = weight.output
+  if (node.opType === 'Gemm') removeAttribute(node, 'transB')
+}
+
 /** Builds the twin. The source is not changed; integer weights are shared with the plan. Needs opset 13 or newer. */
 export function buildFakeQuantModel(source: Model, plan: QuantizationPlan): Model {
   const model = cloneModel(source)
   const nodes = [...model.graph.nodes]
   const insertions = new NodeInsertions()
-  const placed = new Set<SharedQuant>()
   const weights = new WeightDequantizers(model)
-  for (const layer of plan.layers) {
-    const node = nodes[layer.anatomy.nodeIndex] as Node
-    if (!placed.has(layer.quant)) insertions.before(node, ...quantNodes(model, layer.quant))
-    placed.add(layer.quant)
-    rewriteLayer(model, layer, nodes, weights, insertions)
+  for (const [quant, reader] of quantReaders(plan)) {
+    insertions.before(nodes[reader] as Node, ...quantNodes(model, quant))
+  }
+  for (const layer of plan.layers) rewriteLayer(model, layer, nodes, weights, insertions)
+  for (const layer of plan.weightOnly) {
+    rewriteWeightOnly(layer, nodes[layer.anatomy.nodeIndex] as Node, weights, insertions)
+  }
+  for (const pool of plan.pools) {
+    const reader = nodes[pool.readerIndex] as Node
+    const dequantize = dequantizedInput(pool.name, pool.quant)
+    insertions.before(reader, dequantize)
+    reader.inputs[0] = dequantize.outputs[0] ?? ''
   }
   insertions.apply(model.graph)
-  removeReplacedConstants(
-    model.graph,
-    plan.layers.flatMap(({ anatomy }) => [anatomy.weight, ...(anatomy.bias ? [anatomy.bias] : [])]),
-  )
+  removeReplacedConstants(model.graph, replacedConstants(plan))
   return model
 }

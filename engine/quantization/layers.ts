@@ -13,6 +13,8 @@ import {
 } from '../onnx/index.ts'
 import { constantDims, type ConstantValue, resolveConstant } from './constants.ts'
 
+/** Layers with weights that stay in floating point: their integer forms on Ascend are operators of their own. */
+const RECURRENT_TYPES = ['LSTM', 'GRU', 'RNN']
 const QUANTIZABLE_TYPES = ['Conv', 'ConvTranspose', 'Gemm', 'MatMul']
 
 /** Whether layers of an ONNX operator type can be quantized at all. */
@@ -29,8 +31,10 @@ export interface LayerAnatomy {
   /** As the integer operator reads it: Gemm's transB is already applied. */
   weight: ConstantValue
   weightDims: number[]
-  /** Groups of a ConvTranspose; 1 for everything else. */
+  /** Groups of a ConvTranspose, whose output channels then lie on two axes of the weight; 1 for everything else. */
   group: number
+  /** Groups of a convolution of either kind, else 1. */
+  groups: number
   outputChannels: number
   bias?: ConstantValue
   /** The Add behind a MatMul that holds its bias. */
@@ -74,6 +78,7 @@ function convolution(node: Node, weight: ConstantValue, around: Surroundings): F
     weight,
     weightDims: dims,
     group: transposed ? group : 1,
+    groups: group,
     outputChannels,
   })
 }
@@ -92,11 +97,12 @@ function gemm(node: Node, weight: ConstantValue, around: Surroundings): Finding 
     weight: turned,
     weightDims,
     group: 1,
+    groups: 1,
     outputChannels: weightDims[1] ?? 1,
   })
 }
 
-type Parts = Pick<LayerAnatomy, 'weight' | 'weightDims' | 'group' | 'outputChannels'>
+type Parts = Pick<LayerAnatomy, 'weight' | 'weightDims' | 'group' | 'groups' | 'outputChannels'>
 
 function withInputBias(node: Node, around: Surroundings, parts: Parts): Finding {
   const biasName = node.inputs[2] ?? ''
@@ -122,7 +128,7 @@ function matMul(node: Node, weight: ConstantValue, around: Surroundings): Findin
   const weightDims = constantDims(weight)
   if (weightDims.length !== 2) return { reason: 'weight_rank' }
   const outputChannels = weightDims[1] ?? 1
-  const layer = common(node, around, { weight, weightDims, group: 1, outputChannels })
+  const layer = common(node, around, { weight, weightDims, group: 1, groups: 1, outputChannels })
   return { layer: { ...layer, ...addedBias(node, outputChannels, around) } }
 }
 
@@ -141,7 +147,18 @@ function addedBias(node: Node, channels: number, around: Surroundings): Partial<
   return { bias, addIndex: around.position.get(add) as number, output: add.outputs[0] ?? '' }
 }
 
+/** The dimension of a weight that its input channels lie on, as the integer operator reads it. */
+export function inputAxis(anatomy: LayerAnatomy): number {
+  return anatomy.opType === 'Conv' ? 1 : 0
+}
+
+/** Input channels that one output channel reads. */
+export function inputChannels(anatomy: LayerAnatomy): number {
+  return anatomy.weightDims[inputAxis(anatomy)] ?? 1
+}
+
 function examine(node: Node, around: Surroundings): Finding {
+  if (RECURRENT_TYPES.includes(node.opType)) return { reason: 'recurrent' }
   const [activation = '', weightName = ''] = node.inputs
   if (activation === '' || weightName === '') return { reason: 'no_input' }
   const weight = resolveConstant(around.graph, around.index, weightName)
@@ -155,7 +172,7 @@ function examine(node: Node, around: Surroundings): Finding {
   return convolution(node, weight, around)
 }
 
-/** Every Conv, ConvTranspose, Gemm and MatMul of the main graph: its anatomy, or why it stays in floating point. */
+/** Every Conv, ConvTranspose, Gemm, MatMul and recurrent layer of the main graph: its anatomy, or why it stays in floating point. */
 export function examineLayers(model: Model): Map<Node, Finding> {
   const { graph } = model
   const around: Surroundings = {
@@ -164,6 +181,8 @@ export function examineLayers(model: Model): Map<Node, Finding> {
     outputs: new Set(graph.outputs.map((output) => output.name)),
     position: new Map(graph.nodes.map((node, place) => [node, place])),
   }
-  const candidates = graph.nodes.filter((node) => node.domain === '' && isQuantizableType(node.opType))
+  const candidates = graph.nodes.filter(
+    ({ domain, opType }) => domain === '' && (isQuantizableType(opType) || RECURRENT_TYPES.includes(opType)),
+  )
   return new Map(candidates.map((node) => [node, examine(node, around)]))
 }

@@ -14,25 +14,31 @@ export interface NodeMapping {
   graph: { name: string; op: MappedOperator[] }[]
 }
 
-/** Source nodes whose work a node of the deploy model does; empty for quantization steps that have no counterpart. */
-function originalNames(node: Node, products: ReadonlyMap<string, string[]>): string[] {
-  if (node.opType === 'AscendQuant') return []
-  if (node.opType === 'AscendDequant') return products.get(node.name) ?? []
-  return node.name === '' ? [] : [node.name]
+/** Source nodes whose work a node of the deploy model does; empty for steps that have no counterpart. */
+function originalNames(
+  node: Node,
+  sources: ReadonlySet<string>,
+  products: ReadonlyMap<string, string[]>,
+): string[] {
+  return products.get(node.name) ?? (sources.has(node.name) ? [node.name] : [])
 }
 
 /** Builds the mapping of a deploy model. An AscendDequant stands for the layer whose floating-point result it gives. */
 export function nodeMapping(source: Model, deploy: Model, plan: QuantizationPlan): NodeMapping {
   const nodes = source.graph.nodes
-  const products = new Map(
-    plan.layers.map((layer) => {
-      const { nodeIndex, addIndex } = layer.anatomy
-      const originals = [nodeIndex, ...(addIndex === undefined ? [] : [addIndex])]
-      return [`${layer.name}.dequant`, originals.map((index) => nodes[index]?.name || layer.name)] as const
-    }),
-  )
+  const originalsOf = (name: string, indices: readonly (number | undefined)[]): [string, string[]] => {
+    const originals = indices.filter((index) => index !== undefined)
+    return [`${name}.dequant`, originals.map((index) => nodes[index]?.name || name)]
+  }
+  const products = new Map([
+    ...plan.layers.map(({ name, anatomy }) => originalsOf(name, [anatomy.nodeIndex, anatomy.addIndex])),
+    ...plan.pools.map(({ name, nodeIndex }) => originalsOf(name, [nodeIndex])),
+  ])
+  const planned = [...plan.layers, ...plan.weightOnly, ...plan.pools].map(({ name }) => name)
+  const sources = new Set([...nodes.map((node) => node.name), ...planned])
+  sources.delete('')
   const op = deploy.graph.nodes.map((node): MappedOperator => {
-    const originals = originalNames(node, products)
+    const originals = originalNames(node, sources, products)
     return {
       name: node.name,
       type: node.opType,

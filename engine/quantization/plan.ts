@@ -1,22 +1,16 @@
 // The quantization of a model, decided once and written twice: for every layer its integer weight, scales, integer bias
 // and the quantization of its input, under the names they get in both models.
 import { AppError } from '../../contract/errors/index.ts'
-import type { ActivationQuantization } from '../../contract/quantization.ts'
-import type { WeightMethod } from '../../contract/recipe.ts'
+import type { ActivationQuantization, DeployFloatReason, LayerFallback } from '../../contract/quantization.ts'
+import type { LayerPrecision, WeightMethod } from '../../contract/recipe.ts'
 import type { WorkContext } from '../../contract/work.ts'
 import { type ObservedRange, observerKey, type ObserverSpec } from '../calibration/index.ts'
 import { FreshNames } from '../calibration/fresh-names.ts'
-import {
-  DataType,
-  indexGraph,
-  makeTensor,
-  type Model,
-  type Node,
-  type Tensor,
-  tensorBytes,
-} from '../onnx/index.ts'
-import { constantReaders, type ConstantValue, constantValues } from './constants.ts'
+import { DataType, makeTensor, type Model, type Node, type Tensor, tensorBytes } from '../onnx/index.ts'
+import { type ConstantValue, constantValues } from './constants.ts'
 import type { LayerAnatomy } from './layers.ts'
+import { Ownership } from './ownership.ts'
+import type { ChosenPool } from './pooling.ts'
 import {
   activationScaleOffset,
   dequantScale,
@@ -25,12 +19,19 @@ import {
   type WeightBits,
 } from './rules.ts'
 import type { WeightSpill } from './weight-spill.ts'
-import { weightLayout, type WeightValues, weightValues } from './weights.ts'
+import { deployFloatReason, roundedFloats } from './weight-only.ts'
+import { groupSize, weightLayout, type WeightValues, weightValues } from './weights.ts'
+
+/** Precisions with integer weights. */
+export type IntegerPrecision = Exclude<LayerPrecision, 'fp16' | 'float'>
 
 /** A layer chosen for integers, with the recipe's settings for it. */
 export interface ChosenLayer {
   name: string
   anatomy: LayerAnatomy
+  precision: IntegerPrecision
+  /** The precision that the recipe asked for and the layer cannot have. */
+  fallback?: LayerFallback
   /** How the range of its input is found. */
   observer: ObserverSpec
   perChannelWeight: boolean
@@ -69,9 +70,10 @@ export interface SharedQuant {
 export interface LayerPlan {
   name: string
   anatomy: LayerAnatomy
+  precision: 'int8' | 'w4a8'
   quant: SharedQuant
   activation: ActivationQuantization
-  /** INT8, named as in the written models. */
+  /** INT8, one integer per byte whatever its bits, named as in the written models. */
   weight: Tensor
   /** One, or one per output channel. */
   scales: Float32Array
@@ -79,47 +81,57 @@ export interface LayerPlan {
   bias?: Tensor
 }
 
+/** A layer of which only the weight is integer. */
+export interface WeightOnlyPlan {
+  name: string
+  anatomy: LayerAnatomy
+  precision: 'w8a16' | 'w4a16'
+  /** INT8, one integer per byte. */
+  weight: Tensor
+  /** One, one per output channel, or `[groups, output channels]`. */
+  scales: Float32Array
+  /** Inputs that share a scale; 0: all. */
+  groupSize: number
+  /** The deploy model holds the rounded weight in floating point, and why. */
+  deployFloat?: { reason: DeployFloatReason; weight: Tensor }
+}
+
+/** An AveragePool on integers. */
+export interface PoolPlan {
+  name: string
+  nodeIndex: number
+  readerIndex: number
+  output: string
+  quant: SharedQuant
+  activation: ActivationQuantization
+}
+
 export interface QuantizationPlan {
   layers: LayerPlan[]
+  weightOnly: WeightOnlyPlan[]
+  pools: PoolPlan[]
   /** Names free in the source model and not used by the plan; shared by both writers' clones. */
   names: FreshNames
+}
+
+export interface PlanOptions extends PlanHooks {
+  weightOnly?: readonly ChosenLayer[]
+  pools?: readonly ChosenPool[]
 }
 
 interface QuantizedWeight {
   tensor: Tensor
   scales: Float32Array
+  /** The weight to put into the deploy model instead, once it is asked for. */
+  rounded?: Tensor
 }
 
 /** Layers with equal variants of a stored constant share one integer weight. */
 function weightVariant(layer: ChosenLayer): string {
   const { weight } = layer.anatomy
-  const grid = [layer.weightBits, layer.weightMethod, weightLayout(layer)]
+  const activation = layer.precision === 'w8a16' || layer.precision === 'w4a16'
+  const grid = [layer.weightBits, layer.weightMethod, weightLayout(layer), activation]
   return JSON.stringify([weight.name, weight.transposed, weight.dataType, ...grid])
-}
-
-/** Decides which constants may be replaced under their own names, because nothing else reads them. */
-class Ownership {
-  readonly #model: Model
-  readonly #index
-  readonly #outputs: ReadonlySet<string>
-
-  constructor(model: Model) {
-    this.#model = model
-    this.#index = indexGraph(model.graph)
-    this.#outputs = new Set(model.graph.outputs.map((output) => output.name))
-  }
-
-  ownedBy(constant: ConstantValue, nodes: ReadonlySet<Node>): boolean {
-    if (!this.#model.graph.initializers.has(constant.name) || this.#outputs.has(constant.name)) return false
-    const readers = constantReaders(this.#index, this.#outputs, constant.name)
-    return [...readers].every((reader) => nodes.has(reader) && this.#readsOnce(reader, constant))
-  }
-
-  /** A node that reads the constant twice, as weight and as something else, still needs the original. */
-  #readsOnce(reader: Node, constant: ConstantValue): boolean {
-    const aliases = new Set([constant.name, ...constant.via])
-    return reader.inputs.filter((input) => aliases.has(input)).length === 1
-  }
 }
 
 class Planner {
@@ -153,36 +165,63 @@ class Planner {
     return this.#model.graph.nodes[index] as Node
   }
 
-  plan(layer: ChosenLayer, range: ObservedRange): LayerPlan {
+  layer(layer: ChosenLayer, range: ObservedRange): LayerPlan {
     const { anatomy, name } = layer
-    const { scale, offset } = activationScaleOffset(range.min, range.max, layer.observer.symmetric)
+    const activation = activationQuantization(anatomy.activation, layer.observer, range)
     const { tensor: weight, scales } = this.#weight(layer)
-    const bias = this.#bias(layer, scale, weight, scales)
+    const bias = this.#bias(layer, activation.scale, weight, scales)
     return {
       name,
       anatomy,
-      quant: this.#quant(layer, scale, offset),
-      activation: {
-        tensor: anatomy.activation,
-        ...range,
-        scale,
-        offset,
-        symmetric: layer.observer.symmetric,
-      },
+      precision: layer.precision === 'w4a8' ? 'w4a8' : 'int8',
+      quant: this.#quant(name, activation, anatomy.float16),
+      activation,
       weight,
       scales,
       ...(bias && { bias }),
     }
   }
 
-  #quant(layer: ChosenLayer, scale: number, offset: number): SharedQuant {
-    const { activation: tensor, float16 } = layer.anatomy
+  weightOnly(layer: ChosenLayer): WeightOnlyPlan {
+    const { anatomy, name } = layer
+    const quantized = this.#weight(layer)
+    const reason = deployFloatReason(this.#model, layer)
+    return {
+      name,
+      anatomy,
+      precision: layer.precision === 'w4a16' ? 'w4a16' : 'w8a16',
+      weight: quantized.tensor,
+      scales: quantized.scales,
+      groupSize: groupSize(layer),
+      ...(reason && { deployFloat: { reason, weight: this.#roundedFloats(layer, quantized) } }),
+    }
+  }
+
+  pool(pool: ChosenPool, range: ObservedRange): PoolPlan {
+    const { name, nodeIndex, readerIndex, output } = pool
+    const activation = activationQuantization(pool.activation, pool.observer, range)
+    return { name, nodeIndex, readerIndex, output, quant: this.#quant(name, activation, false), activation }
+  }
+
+  #quant(layer: string, activation: ActivationQuantization, float16: boolean): SharedQuant {
+    const { tensor, scale, offset } = activation
     const key = JSON.stringify([tensor, scale, offset, float16])
     const existing = this.#quants.get(key)
     if (existing) return existing
-    const quant = { name: this.names.take(`${layer.name}.quant`), tensor, scale, offset, float16 }
+    const quant = { name: this.names.take(`${layer}.quant`), tensor, scale, offset, float16 }
     this.#quants.set(key, quant)
     return quant
+  }
+
+  #roundedFloats(layer: ChosenLayer, quantized: QuantizedWeight): Tensor {
+    const { tensor, scales } = quantized
+    quantized.rounded ??= {
+      name: tensor.name,
+      dataType: layer.anatomy.float16 ? DataType.FLOAT16 : DataType.FLOAT,
+      dims: tensor.dims,
+      data: this.#spill.put(roundedFloats(tensor, weightLayout(layer), scales, layer.anatomy.float16)),
+    }
+    return quantized.rounded
   }
 
   #weight(layer: ChosenLayer): QuantizedWeight {
@@ -259,6 +298,32 @@ class Planner {
   }
 }
 
+/** The quantizations of a plan, each with the place of its first reader in the graph. */
+export function quantReaders(plan: QuantizationPlan): Map<SharedQuant, number> {
+  const readers = new Map<SharedQuant, number>()
+  const add = (quant: SharedQuant, index: number): void => {
+    readers.set(quant, Math.min(index, readers.get(quant) ?? index))
+  }
+  for (const layer of plan.layers) add(layer.quant, layer.anatomy.nodeIndex)
+  for (const pool of plan.pools) add(pool.quant, pool.readerIndex)
+  return readers
+}
+
+/** The weights and biases that integers take the place of. */
+export function replacedConstants(plan: QuantizationPlan): ConstantValue[] {
+  const biased = plan.layers.flatMap(({ anatomy }) => anatomy.bias ?? [])
+  return [...[...plan.layers, ...plan.weightOnly].map(({ anatomy }) => anatomy.weight), ...biased]
+}
+
+function activationQuantization(
+  tensor: string,
+  observer: ObserverSpec,
+  range: ObservedRange,
+): ActivationQuantization {
+  const { symmetric } = observer
+  return { tensor, ...range, ...activationScaleOffset(range.min, range.max, symmetric), symmetric }
+}
+
 /**
  * Quantizes the weights of the chosen layers, one at a time.
  * @param ranges Ranges of the layers' activation tensors, by observerKey.
@@ -270,15 +335,31 @@ export function planQuantization(
   ranges: ReadonlyMap<string, ObservedRange>,
   spill: WeightSpill,
   context: WorkContext,
-  hooks: PlanHooks = {},
+  options: PlanOptions = {},
 ): QuantizationPlan {
-  const planner = new Planner(model, layers, spill, hooks)
-  const plans = layers.map((layer, done) => {
+  const { weightOnly = [], pools = [] } = options
+  const planner = new Planner(model, [...layers, ...weightOnly], spill, options)
+  const total = layers.length + weightOnly.length + pools.length
+  let done = 0
+  const step = (item: string): void => {
     if (context.signal?.aborted) throw new AppError('E_CANCELLED')
-    context.onProgress?.({ stage: 'quantize', done, total: layers.length, item: layer.name })
-    const range = ranges.get(observerKey(layer.anatomy.activation, layer.observer))
-    return planner.plan(layer, range ?? { min: 0, max: 0, method: layer.observer.method })
-  })
-  context.onProgress?.({ stage: 'quantize', done: layers.length, total: layers.length })
-  return { layers: plans, names: planner.names }
+    context.onProgress?.({ stage: 'quantize', done: done++, total, item })
+  }
+  const rangeOf = (tensor: string, observer: ObserverSpec): ObservedRange =>
+    ranges.get(observerKey(tensor, observer)) ?? { min: 0, max: 0, method: observer.method }
+  const plan: QuantizationPlan = { layers: [], weightOnly: [], pools: [], names: planner.names }
+  for (const layer of layers) {
+    step(layer.name)
+    plan.layers.push(planner.layer(layer, rangeOf(layer.anatomy.activation, layer.observer)))
+  }
+  for (const layer of weightOnly) {
+    step(layer.name)
+    plan.weightOnly.push(planner.weightOnly(layer))
+  }
+  for (const pool of pools) {
+    step(pool.name)
+    plan.pools.push(planner.pool(pool, rangeOf(pool.activation, pool.observer)))
+  }
+  context.onProgress?.({ stage: 'quantize', done: total, total })
+  return plan
 }

@@ -2,13 +2,14 @@
 import { rmSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { AppError } from '../../contract/errors/index.ts'
-import type { DatasetRequest, LayerReport, QuantizationResult } from '../../contract/quantization.ts'
+import type { DatasetRequest, QuantizationResult } from '../../contract/quantization.ts'
 import type { Recipe } from '../../contract/recipe.ts'
 import type { WorkContext } from '../../contract/work.ts'
 import {
   type CalibrationDataset,
   modelInputs,
   observeRanges,
+  type ObserverSpec,
   openDataset,
   type RangeOptions,
 } from '../calibration/index.ts'
@@ -26,7 +27,9 @@ import { buildDeployModel } from './deploy-writer.ts'
 import { buildFakeQuantModel } from './fake-quant-writer.ts'
 import { buildHostCpuModel } from './host-cpu-writer.ts'
 import { nodeMapping } from './node-mapping.ts'
-import { type ChosenLayer, type LayerPlan, planQuantization, type QuantizationPlan } from './plan.ts'
+import { layerReports, planRecords } from './layer-reports.ts'
+import { type ChosenLayer, planQuantization, type QuantizationPlan } from './plan.ts'
+import type { ChosenPool } from './pooling.ts'
 import { formatRecords } from './record-file.ts'
 import { type Selection, selectLayers } from './selection.ts'
 import { WeightSpill } from './weight-spill.ts'
@@ -80,7 +83,8 @@ export function checkFloatingPoint(model: Model): void {
 
 /** @throws E_QUANTIZE_NOTHING */
 export function checkSomething(model: Model, selection: Selection): void {
-  if (selection.chosen.length > 0) return
+  const { chosen, weightOnly, pools } = selection
+  if (chosen.length + weightOnly.length + pools.length > 0) return
   const counts = Map.groupBy(selection.kept.values(), (layer) => layer.reason ?? 'float_by_recipe')
   const reasons = [...counts].map(([reason, layers]) => `${layers.length} ${reason}`)
   throw new AppError('E_QUANTIZE_NOTHING', {
@@ -98,14 +102,18 @@ function sourceBytes(model: Model): number {
   return [...files].reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0)
 }
 
-function readerNames(chosen: readonly ChosenLayer[]): Map<string, string> {
-  return new Map(chosen.toReversed().map((layer) => [layer.anatomy.activation, layer.name]))
+/** What is observed of a layer or a pooling. */
+function observed(layer: ChosenLayer | ChosenPool): { tensor: string; spec: ObserverSpec; float16: boolean } {
+  const { observer: spec } = layer
+  return 'anatomy' in layer
+    ? { tensor: layer.anatomy.activation, spec, float16: layer.anatomy.float16 }
+    : { tensor: layer.activation, spec, float16: false }
 }
 
 /** How the inputs of the chosen layers are observed. @param folder For a copy of a model too large for memory. */
-export function rangeOptions(chosen: readonly ChosenLayer[], folder: string): RangeOptions {
-  const readers = readerNames(chosen)
-  const float16 = chosen.filter(({ anatomy }) => anatomy.float16).map(({ anatomy }) => anatomy.activation)
+export function rangeOptions(chosen: readonly (ChosenLayer | ChosenPool)[], folder: string): RangeOptions {
+  const readers = new Map(chosen.toReversed().map((layer) => [observed(layer).tensor, layer.name]))
+  const float16 = chosen.map(observed).flatMap(({ tensor, float16 }) => (float16 ? tensor : []))
   return {
     layerOf: (tensor) => readers.get(tensor) ?? tensor,
     float16Tensors: new Set(float16),
@@ -115,49 +123,14 @@ export function rangeOptions(chosen: readonly ChosenLayer[], folder: string): Ra
 
 async function calibrate(
   model: Model,
-  chosen: readonly ChosenLayer[],
+  { chosen, pools }: Selection,
   dataset: CalibrationDataset,
   folder: string,
   context: WorkContext,
 ): ReturnType<typeof observeRanges> {
-  const requests = chosen.map(({ anatomy, observer }) => ({ tensor: anatomy.activation, spec: observer }))
-  return observeRanges(model, dataset, requests, rangeOptions(chosen, folder), context)
-}
-
-function chosenReport(plan: LayerPlan, modulePath: string | undefined): LayerReport {
-  return {
-    name: plan.name,
-    opType: plan.anatomy.opType,
-    ...(modulePath !== undefined && { modulePath }),
-    quantized: true,
-    precision: 'int8',
-    activation: plan.activation,
-    weight: { name: plan.weight.name, dims: plan.weight.dims, bits: 8, scales: [...plan.scales] },
-    ...(plan.bias && { bias: plan.bias.name }),
-  }
-}
-
-function reports(model: Model, selection: Selection, plan: QuantizationPlan): LayerReport[] {
-  const plans = new Map(plan.layers.map((layer) => [model.graph.nodes[layer.anatomy.nodeIndex], layer]))
-  return selection.candidates.flatMap(({ node, modulePath }) => {
-    const layer = plans.get(node)
-    const kept = selection.kept.get(node)
-    return layer ? [chosenReport(layer, modulePath)] : kept ? [kept] : []
-  })
-}
-
-function recordsOf(plan: QuantizationPlan): string {
-  return formatRecords(
-    plan.layers.map((layer) => ({
-      layer: layer.name,
-      scaleD: layer.activation.scale,
-      offsetD: layer.activation.offset,
-      scaleW: [...layer.scales],
-      offsetW: [...layer.scales].map(() => 0),
-      activationType: 'INT8',
-      weightType: 'INT8',
-    })),
-  )
+  const layers = [...chosen, ...pools]
+  const requests = layers.map((layer) => ({ tensor: observed(layer).tensor, spec: observed(layer).spec }))
+  return observeRanges(model, dataset, requests, rangeOptions(layers, folder), context)
 }
 
 interface Written {
@@ -182,7 +155,7 @@ function writeAll(
   }
   try {
     step(0, paths.deployPath)
-    const deployModel = buildDeployModel(source, plan)
+    const deployModel = buildDeployModel(source, plan, spill)
     const deploy = saveModel(deployModel, paths.deployPath)
     written.push(...deploy.files.map((file) => file.path))
     step(1, paths.fakeQuantPath)
@@ -195,7 +168,7 @@ function writeAll(
     )
     written.push(paths.quantJsonPath)
     step(3, paths.recordPath)
-    writeFileAtomic(paths.recordPath, recordsOf(plan))
+    writeFileAtomic(paths.recordPath, formatRecords(planRecords(plan)))
     written.push(paths.recordPath)
     const { hostCpuPath } = paths
     if (hostCpuPath !== undefined) step(4, hostCpuPath)
@@ -227,18 +200,19 @@ export async function quantizeModel(
   const dataset = openDataset(request.dataset, modelInputs(model))
 
   const started = performance.now()
-  const ranges = await calibrate(model, selection.chosen, dataset, path.dirname(paths.deployPath), context)
+  const ranges = await calibrate(model, selection, dataset, path.dirname(paths.deployPath), context)
   const sha256 = dataset.digest(context.signal)
   const calibrated = performance.now()
   using spill = new WeightSpill(paths.deployPath)
-  const plan = planQuantization(model, selection.chosen, ranges, spill, context)
+  const { chosen, weightOnly, pools } = selection
+  const plan = planQuantization(model, chosen, ranges, spill, context, { weightOnly, pools })
   const planned = performance.now()
   const { deploy, fakeQuant, hostCpu } = writeAll(model, plan, paths, spill, context)
   const finished = performance.now()
 
   return {
     ...paths,
-    layers: reports(model, selection, plan),
+    layers: layerReports(model, selection, plan),
     sizes: {
       source: sourceBytes(source),
       deploy: deploy.bytes,

@@ -1,62 +1,43 @@
 // What the recipe says about each layer: quantize it and how, or leave it in floating point and why.
 import { AppError } from '../../contract/errors/index.ts'
-import type { KeptFloatReason, LayerReport } from '../../contract/quantization.ts'
-import type { ActivationSettings, LayerOverride, LayerPrecision, Recipe } from '../../contract/recipe.ts'
+import type { KeptFloatReason, LayerFallback, LayerReport } from '../../contract/quantization.ts'
+import type {
+  ActivationSettings,
+  LayerOverride,
+  LayerPrecision,
+  OpTypeRule,
+  Recipe,
+  WeightMethod,
+} from '../../contract/recipe.ts'
 import { observerSpec } from '../calibration/index.ts'
-import {
-  allLayerNames,
-  layerNames,
-  type LayerName,
-  matchLayers,
-  type Model,
-  nearestNames,
-  type Node,
-} from '../onnx/index.ts'
-import { examineLayers, type LayerAnatomy } from './layers.ts'
-import type { ChosenLayer } from './plan.ts'
-
-const SUGGESTIONS = 3
+import { type LayerName, type Model, nearestNames, type Node } from '../onnx/index.ts'
+import { examineLayers, inputChannels, type LayerAnatomy } from './layers.ts'
+import type { ChosenLayer, IntegerPrecision } from './plan.ts'
+import { PatternMatcher, SUGGESTIONS } from './patterns.ts'
+import { type ChosenPool, choosePool } from './pooling.ts'
 
 interface Settings {
   precision: LayerPrecision
-  /** Why `precision` is not int8. */
+  /** Why `precision` is a floating-point one. */
   reason?: KeptFloatReason
   activation: ActivationSettings
   perChannel: boolean
+  weightMethod: WeightMethod
+  /** A rule for the layer or its type asks for integers. */
+  integersAsked: boolean
 }
 
 export interface Selection {
+  /** Layers that become integer, weight and input. */
   chosen: ChosenLayer[]
-  /** Reports of the layers that stay in floating point, by node; the chosen ones are reported after calibration. */
+  /** Layers of which only the weight becomes integer. */
+  weightOnly: ChosenLayer[]
+  /** Average pooling that the recipe asks for by name or type. */
+  pools: ChosenPool[]
+  /** Reports of the layers that stay in floating point, by node; the others are reported after calibration. */
   kept: Map<Node, LayerReport>
   /** Names of every candidate layer, in graph order. */
   candidates: LayerName[]
-}
-
-/** Finds the layers of each pattern of a list once; an unknown name is an error, also when it is only misspelt. */
-class PatternMatcher {
-  readonly #layers: LayerName[]
-  readonly #label: string
-
-  constructor(model: Model) {
-    this.#layers = layerNames(model)
-    this.#label = model.path ?? 'the model'
-  }
-
-  get layers(): readonly LayerName[] {
-    return this.#layers
-  }
-
-  nodes(pattern: string, list: string): Set<Node> {
-    const matches = matchLayers(this.#layers, pattern)
-    if (matches.length > 0) return new Set(matches.map((layer) => layer.node))
-    const suggestions = nearestNames(allLayerNames(this.#layers), pattern, SUGGESTIONS)
-    throw new AppError('E_LAYER_UNKNOWN', { layer: pattern, list, model: this.#label, suggestions })
-  }
-
-  union(patterns: readonly string[], list: string): Set<Node> {
-    return new Set(patterns.flatMap((pattern) => [...this.nodes(pattern, list)]))
-  }
 }
 
 const PRECISION_REASONS: Record<LayerPrecision, KeptFloatReason | undefined> = {
@@ -68,20 +49,27 @@ const PRECISION_REASONS: Record<LayerPrecision, KeptFloatReason | undefined> = {
   float: 'float_by_recipe',
 }
 
-function applyOverride(settings: Settings, override: LayerOverride): Settings {
-  const precision = override.precision ?? settings.precision
-  const reason = override.precision === undefined ? settings.reason : PRECISION_REASONS[precision]
+function withPrecision(settings: Settings, precision: LayerPrecision, reason?: KeptFloatReason): Settings {
   const { reason: _previous, ...rest } = settings
+  return { ...rest, precision, ...(reason && { reason }) }
+}
+
+function applyRule(settings: Settings, rule: LayerOverride | OpTypeRule): Settings {
+  const { precision } = rule
+  const changed = precision ? withPrecision(settings, precision, PRECISION_REASONS[precision]) : settings
   return {
-    ...rest,
-    precision,
-    ...(reason && { reason }),
-    activation: override.activation ?? settings.activation,
-    perChannel: override.weight?.per_channel ?? settings.perChannel,
+    ...changed,
+    activation: rule.activation ?? settings.activation,
+    perChannel: rule.weight?.per_channel ?? settings.perChannel,
+    weightMethod: rule.weight?.method ?? settings.weightMethod,
+    integersAsked: precision ? PRECISION_REASONS[precision] === undefined : settings.integersAsked,
   }
 }
 
-/** Resolves the recipe's lists to a function from a layer's nodes to its settings. */
+/**
+ * Resolves the recipe's lists to a function from a layer's nodes to its settings. What names the layer wins over what
+ * names its type, and that over what holds for all (AMCT: override_layer_configs, override_layer_types, common_config).
+ */
 function settingsOf(recipe: Recipe, matcher: PatternMatcher): (nodes: Node[], opType: string) => Settings {
   const skipped = matcher.union(recipe.skip_layers, 'skip_layers')
   const fp16 = matcher.union(recipe.fp16_layers, 'fp16_layers')
@@ -89,39 +77,72 @@ function settingsOf(recipe: Recipe, matcher: PatternMatcher): (nodes: Node[], op
     override,
     nodes: matcher.nodes(override.layer, 'overrides'),
   }))
+  const reason = PRECISION_REASONS[recipe.precision]
+  const common: Settings = {
+    precision: recipe.precision,
+    ...(reason && { reason }),
+    activation: recipe.activation,
+    perChannel: recipe.weight.per_channel,
+    weightMethod: recipe.weight.method,
+    integersAsked: false,
+  }
   return (nodes, opType) => {
     const named = (set: ReadonlySet<Node>): boolean => nodes.some((node) => set.has(node))
-    let settings: Settings = {
-      precision: 'int8',
-      activation: recipe.activation,
-      perChannel: recipe.weight.per_channel,
+    let settings = common
+    if (recipe.skip_op_types.includes(opType)) {
+      settings = withPrecision(settings, 'float', 'operator_type_skipped_by_recipe')
     }
-    const keep = (precision: LayerPrecision, reason: KeptFloatReason): void => {
-      settings = { ...settings, precision, reason }
-    }
-    if (recipe.skip_op_types.includes(opType)) keep('float', 'operator_type_skipped_by_recipe')
-    if (named(skipped)) keep('float', 'skipped_by_recipe')
-    if (named(fp16)) keep('fp16', 'fp16_by_recipe')
-    for (const entry of overrides) if (named(entry.nodes)) settings = applyOverride(settings, entry.override)
+    for (const rule of recipe.op_types) if (rule.op_type === opType) settings = applyRule(settings, rule)
+    if (named(skipped)) settings = withPrecision(settings, 'float', 'skipped_by_recipe')
+    if (named(fp16)) settings = withPrecision(settings, 'fp16', 'fp16_by_recipe')
+    for (const entry of overrides) if (named(entry.nodes)) settings = applyRule(settings, entry.override)
     return settings
   }
 }
 
-function checkOpTypes(recipe: Recipe, model: Model): void {
-  const known = [...new Set(model.graph.nodes.map((node) => node.opType))]
-  const stray = recipe.skip_op_types.find((opType) => !known.includes(opType))
-  if (stray === undefined) return
-  throw new AppError('E_LAYER_UNKNOWN', {
-    layer: stray,
-    list: 'skip_op_types',
-    model: model.path ?? 'the model',
-    suggestions: nearestNames(known, stray, SUGGESTIONS),
-  })
+function checkOpTypes(recipe: Recipe, models: readonly Model[]): void {
+  const known = [...new Set(models.flatMap((model) => model.graph.nodes.map((node) => node.opType)))]
+  const check = (list: string, opTypes: readonly string[]): void => {
+    const stray = opTypes.find((opType) => !known.includes(opType))
+    if (stray === undefined) return
+    throw new AppError('E_LAYER_UNKNOWN', {
+      layer: stray,
+      list,
+      model: models[0]?.path ?? 'the model',
+      suggestions: nearestNames(known, stray, SUGGESTIONS),
+    })
+  }
+  check('skip_op_types', recipe.skip_op_types)
+  check(
+    'op_types',
+    recipe.op_types.map((rule) => rule.op_type),
+  )
 }
 
 /** AMCT quantizes the input of a Conv3d symmetrically only. */
 function mustBeSymmetric(anatomy: LayerAnatomy): boolean {
   return anatomy.opType === 'Conv' && anatomy.weightDims.length === 5
+}
+
+/** INT4 weights for integer layers are packed in pairs along the input channels of one group (AMCT). */
+function int4Fallback(anatomy: LayerAnatomy): LayerFallback | undefined {
+  if (anatomy.groups !== 1) return { wanted: 'w4a8', reason: 'int4_groups' }
+  return inputChannels(anatomy) % 2 === 0 ? undefined : { wanted: 'w4a8', reason: 'int4_odd_channels' }
+}
+
+function chosenLayer(name: string, anatomy: LayerAnatomy, settings: Settings): ChosenLayer {
+  const fallback = settings.precision === 'w4a8' ? int4Fallback(anatomy) : undefined
+  const precision = fallback ? 'int8' : (settings.precision as IntegerPrecision)
+  return {
+    name,
+    anatomy,
+    precision,
+    ...(fallback && { fallback }),
+    observer: observerSpec(settings.activation, mustBeSymmetric(anatomy)),
+    perChannelWeight: settings.perChannel,
+    weightBits: precision === 'w4a8' || precision === 'w4a16' ? 4 : 8,
+    weightMethod: settings.weightMethod,
+  }
 }
 
 /** Layer names made unique: they become names of nodes. */
@@ -135,48 +156,61 @@ function uniqueNames(layers: readonly LayerName[]): string[] {
   })
 }
 
+function keptReport(
+  candidate: LayerName,
+  name: string,
+  settings: Settings,
+  reason?: KeptFloatReason,
+): LayerReport {
+  return {
+    name,
+    opType: candidate.node.opType,
+    ...(candidate.modulePath !== undefined && { modulePath: candidate.modulePath }),
+    quantized: false,
+    precision: settings.precision === 'fp16' ? 'fp16' : 'float',
+    ...(reason && { reason }),
+  }
+}
+
 /**
  * Applies a recipe to a model.
+ * @param original The model before weight repair, when `model` is what repair made of it: its names are known too.
  * @throws E_LAYER_UNKNOWN when a name of the recipe matches nothing. Names of layers that are never quantized, such as
  * normalizations, are accepted: they are in floating point already.
  */
-export function selectLayers(model: Model, recipe: Recipe): Selection {
-  checkOpTypes(recipe, model)
-  const matcher = new PatternMatcher(model)
+export function selectLayers(model: Model, recipe: Recipe, original?: Model): Selection {
+  checkOpTypes(recipe, original ? [original, model] : [model])
+  const matcher = new PatternMatcher(model, original)
   const settingsFor = settingsOf(recipe, matcher)
   const findings = examineLayers(model)
-  const candidates = matcher.layers.filter((layer) => findings.has(layer.node))
+  const isPool = ({ node }: LayerName): boolean => node.opType === 'AveragePool' && node.domain === ''
+  // Average pooling is quantized only where the recipe says so itself; elsewhere it is no candidate.
+  const candidates = matcher.layers.filter(
+    (layer) =>
+      findings.has(layer.node) ||
+      (isPool(layer) && settingsFor([layer.node], layer.node.opType).integersAsked),
+  )
   const names = uniqueNames(candidates)
-  const chosen: ChosenLayer[] = []
-  const kept = new Map<Node, LayerReport>()
+  const selection: Selection = { chosen: [], weightOnly: [], pools: [], kept: new Map(), candidates }
   candidates.forEach((candidate, position) => {
-    const { node, modulePath } = candidate
-    const finding = findings.get(node) ?? { reason: 'no_input' as const }
-    const anatomy = 'layer' in finding ? finding.layer : undefined
+    const { node } = candidate
+    const finding = findings.get(node)
+    const anatomy = finding && 'layer' in finding ? finding.layer : undefined
     const add = anatomy?.addIndex === undefined ? undefined : model.graph.nodes[anatomy.addIndex]
     const settings = settingsFor(add ? [node, add] : [node], node.opType)
     const name = names[position] ?? candidate.name
-    const reason = 'reason' in finding ? finding.reason : settings.reason
-    if (anatomy && !reason) {
-      const observer = observerSpec(settings.activation, mustBeSymmetric(anatomy))
-      chosen.push({
-        name,
-        anatomy,
-        observer,
-        perChannelWeight: settings.perChannel,
-        weightBits: 8,
-        weightMethod: recipe.weight.method,
-      })
-      return
+    let reason = finding && 'reason' in finding ? finding.reason : settings.reason
+    if (!finding && !reason) {
+      const pool = choosePool(model, node, name, settings.precision, observerSpec(settings.activation))
+      if ('pool' in pool) selection.pools.push(pool.pool)
+      else reason = pool.reason
     }
-    kept.set(node, {
-      name,
-      opType: node.opType,
-      ...(modulePath !== undefined && { modulePath }),
-      quantized: false,
-      precision: settings.precision === 'fp16' ? 'fp16' : 'float',
-      ...(reason && { reason }),
-    })
+    if (anatomy && !reason) {
+      const layer = chosenLayer(name, anatomy, settings)
+      const quantizesInput = layer.precision === 'int8' || layer.precision === 'w4a8'
+      ;(quantizesInput ? selection.chosen : selection.weightOnly).push(layer)
+    }
+    if (reason) selection.kept.set(node, keptReport(candidate, name, settings, reason))
   })
-  return { chosen, kept, candidates }
+  return selection
 }
