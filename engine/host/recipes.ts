@@ -1,11 +1,13 @@
-// Recipes in the window: what a recipe does to a model, and AMCT configurations in and out.
-import path from 'node:path'
+// Recipes in the window: what a recipe does to a model, and AMCT configurations out.
 import { AppError, toErrorShape } from '../../contract/errors/index.ts'
+import type { RecipeForm } from '../../contract/interop.ts'
 import { defaultRecipe, type Recipe } from '../../contract/recipe.ts'
 import type { RecipeCheck } from '../../contract/rpc/index.ts'
 import type { DatasetRow, ModelRow } from '../../contract/workspace.ts'
 import type { Model } from '../onnx/index.ts'
+import { type AmctText, writeRecipe } from '../quantization/index.ts'
 import { selectLayers } from '../quantization/selection.ts'
+import { openRow } from './library.ts'
 
 /** A recipe with more unknown names than this was written for another model. */
 const MAX_PROBLEMS = 100
@@ -41,8 +43,12 @@ function pickMethods(recipe: Recipe): Pick<Recipe, 'activation' | 'weight'> {
 }
 
 function decisions(model: Model, recipe: Recipe): Pick<RecipeCheck, 'layers' | 'counts'> {
-  const { chosen, kept, candidates } = selectLayers(model, recipe)
-  const quantized = new Map(chosen.map((layer) => [model.graph.nodes[layer.anatomy.nodeIndex], layer.name]))
+  const { chosen, weightOnly, pools, kept, candidates } = selectLayers(model, recipe)
+  const layersWithWeights = [...chosen, ...weightOnly].map(
+    ({ anatomy, name }) => [model.graph.nodes[anatomy.nodeIndex], name] as const,
+  )
+  const pooled = pools.map(({ nodeIndex, name }) => [model.graph.nodes[nodeIndex], name] as const)
+  const quantized = new Map([...layersWithWeights, ...pooled])
   const layers = candidates.map((candidate) => {
     const report = kept.get(candidate.node)
     return {
@@ -52,70 +58,33 @@ function decisions(model: Model, recipe: Recipe): Pick<RecipeCheck, 'layers' | '
       reason: report?.reason ?? null,
     }
   })
-  return { layers, counts: { quantized: chosen.length, kept: kept.size } }
+  return { layers, counts: { quantized: quantized.size, kept: kept.size } }
 }
 
-export interface AmctExport {
-  text: string
-  notes: string[]
-}
-
-/** amct_config.json for `amct_tool`; `notes` names what that form cannot say. */
-export function formatAmctConfig(
+/** A recipe in one of AMCT's forms. @throws E_RECIPE_NEEDS_MODEL, E_LAYER_UNKNOWN */
+export function exportRecipe(
   recipe: Recipe,
+  form: RecipeForm,
   model: ModelRow | undefined,
   dataset: DatasetRow | undefined,
-): AmctExport {
-  const notes: string[] = []
-  const skipped = [...recipe.skip_layers]
-  if (recipe.skip_op_types.length > 0) {
-    notes.push(
-      `skip_op_types (${recipe.skip_op_types.join(', ')}) has no counterpart: name the layers instead.`,
-    )
-  }
-  const mixed = recipe.fp16_layers.map((layer) => ({ layer_name: layer, data_type: 'FP16' }))
-  for (const override of recipe.overrides) {
-    if (override.precision === 'int8') mixed.push({ layer_name: override.layer, data_type: 'INT8' })
-    if (override.precision === 'fp16') mixed.push({ layer_name: override.layer, data_type: 'FP16' })
-    if (override.precision === 'float') mixed.push({ layer_name: override.layer, data_type: 'FP32' })
-    if (override.activation || override.weight) {
-      notes.push(`The method chosen for ${override.layer} alone has no counterpart.`)
-    }
-  }
-  const parameters = Object.keys(recipe.activation).filter((key) => key !== 'method')
-  if (parameters.length > 0) {
-    notes.push(`${parameters.join(', ')} of the activation method have no counterpart: the defaults apply.`)
-  }
-  if (!recipe.weight.per_channel) notes.push('Weights per tensor for convolutions have no counterpart.')
-  const config = {
-    model_info: {
-      model_path: model?.path ?? './model.onnx',
-      input_shapes: fixedShapes(model),
-      output_path: `./${model ? path.basename(model.path, path.extname(model.path)) : 'model'}_int8.om`,
-    },
-    quantization_info: {
-      quant_mode: 'static_ptq',
-      data_type: 'INT8',
-      calibration_config: {
-        calibration_data_path: dataset?.path ?? './calibration',
-        ...(dataset ? { calibration_data_num: dataset.samples } : {}),
-        calibration_batch_size: 1,
-      },
-      quant_options: {
-        activation_quant_method: recipe.activation.method,
-        weight_quant_method: recipe.weight.method,
-        skip_quant_layers: skipped,
-        ...(mixed.length > 0
-          ? { mixed_precision_config: { enable_mixed_precision: true, mixed_precision_layers: mixed } }
-          : {}),
-      },
-    },
-  }
-  return { text: `${JSON.stringify(config, null, 2)}\n`, notes }
+): AmctText {
+  // Only AMCT's own forms speak of layers one by one.
+  const resolved = form === 'amct_json' || form === 'amct_cfg'
+  return writeRecipe(recipe, form, {
+    model: model && resolved ? openRow(model) : undefined,
+    modelPath: model?.path,
+    inputShapes: fixedShapes(model),
+    calibrationFolder: dataset?.path,
+    samples: dataset?.samples,
+  })
 }
 
-/** Shapes of inputs whose sizes are all known, as AMCT users write them. */
-function fixedShapes(model: ModelRow | undefined): Record<string, string> {
-  const fixed = (model?.inputs ?? []).filter((input) => input.dims.every((size) => typeof size === 'number'))
-  return Object.fromEntries(fixed.map((input) => [input.name, input.dims.join(',')]))
+/** Shapes of inputs whose sizes are all known. */
+function fixedShapes(model: ModelRow | undefined): Record<string, number[]> {
+  return Object.fromEntries(
+    (model?.inputs ?? []).flatMap(({ name, dims }) => {
+      const known = dims.filter((size) => typeof size === 'number')
+      return known.length === dims.length ? [[name, known] as const] : []
+    }),
+  )
 }
