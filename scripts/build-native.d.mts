@@ -11,10 +11,16 @@ export interface BuildOutcome {
 
 /** Folder of the simulator's sources. */
 export const SIMULATOR: string
+/** Folder of the observer's sources. */
+export const OBSERVER: string
 /** The first compiler that runs, or null. */
 export function findCompiler(env?: NodeJS.ProcessEnv): Compiler | null
-/** C++ sources of the library, in a fixed order. */
+/** C++ sources of the simulator, in a fixed order. */
 export function librarySources(): string[]
+/** C++ sources that only the observer has, in a fixed order. */
+export function observerSources(): string[]
+/** The binding of ONNX Runtime, which the observer shares with the simulator. */
+export const ORT_BINDING: string
 /** Object file of a source in a folder. */
 export function objectOf(source: string, folder: string): string
 /** Runs a compiler command and collects what it writes to stderr. */
@@ -26,5 +32,5 @@ export function compileAll(
   outputFolder: string,
   flags: readonly string[],
 ): Promise<string[]>
-/** Builds libascendcl.so when it is not up to date. */
+/** Builds the libraries that are not up to date. */
 export function buildNative(options?: { quiet?: boolean }): Promise<BuildOutcome>

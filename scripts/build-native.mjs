@@ -1,5 +1,6 @@
-// Builds the simulated libascendcl.so with the system's C++ compiler. Plain JavaScript, as it also runs from
-// postinstall under whatever Node started npm. Without a compiler it says so and succeeds: the host CPU device remains.
+// Builds the simulated libascendcl.so and the observer of calibration with the system's C++ compiler. Plain JavaScript, as
+// it also runs from postinstall under whatever Node started npm. Without a compiler it says so and succeeds: the host CPU
+// device remains, and calibration does without the observer.
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
@@ -10,7 +11,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 const ROOT = path.join(path.dirname(fileURLToPath(import.meta.url)), '..')
 /** Folder of the simulator's sources. */
 export const SIMULATOR = path.join(ROOT, 'native', 'simulator')
-const LIBRARY = 'libascendcl.so'
+/** Folder of the observer's sources: it counts activation values while ONNX Runtime runs a model. */
+export const OBSERVER = path.join(ROOT, 'native', 'observer')
 /** Names under which programs of other CANN releases link the same functions. */
 const ALIASES = [
   'libacl_rt.so',
@@ -33,15 +35,60 @@ const COMPILE_FLAGS = [
   '-DASCENDSIM_BUILD',
 ]
 
-const LINK_FLAGS = [
-  `-Wl,--version-script=${path.join(SIMULATOR, 'exports.map')}`,
-  `-Wl,-soname,${LIBRARY}`,
-  '-Wl,-z,defs',
-  // Stream threads may still run when a program unloads the library.
-  '-Wl,-z,nodelete',
-  '-ldl',
-  '-lpthread',
+/** Where headers are looked for. */
+const INCLUDES = ['simulator/include', 'simulator/src', 'observer/src'].map((folder) =>
+  path.join(ROOT, 'native', folder),
+)
+
+function filesEnding(ending, folder) {
+  return fs
+    .readdirSync(folder)
+    .filter((name) => name.endsWith(ending))
+    .sort()
+    .map((name) => path.join(folder, name))
+}
+
+/** C++ sources of the simulator, in a fixed order. */
+export function librarySources() {
+  return filesEnding('.cpp', path.join(SIMULATOR, 'src'))
+}
+
+/** C++ sources that only the observer has, in a fixed order. */
+export function observerSources() {
+  return filesEnding('.cpp', path.join(OBSERVER, 'src'))
+}
+
+/** The binding of ONNX Runtime, which the observer shares with the simulator. */
+export const ORT_BINDING = path.join(SIMULATOR, 'src', 'ort_api.cpp')
+
+const LIBRARIES = [
+  {
+    folder: SIMULATOR,
+    name: 'libascendcl.so',
+    sources: librarySources,
+    headers: ['include/acl', 'src'],
+    aliases: ALIASES,
+  },
+  {
+    folder: OBSERVER,
+    name: 'libaqw_observer.so',
+    sources: () => [ORT_BINDING, ...observerSources()],
+    headers: ['src', '../simulator/src'],
+    aliases: [],
+  },
 ]
+
+function linkFlags({ folder, name }) {
+  return [
+    `-Wl,--version-script=${path.join(folder, 'exports.map')}`,
+    `-Wl,-soname,${name}`,
+    '-Wl,-z,defs',
+    // Threads may still run when a program unloads the library.
+    '-Wl,-z,nodelete',
+    '-ldl',
+    '-lpthread',
+  ]
+}
 
 /** The first compiler that runs, or null. */
 export function findCompiler(env = process.env) {
@@ -53,26 +100,14 @@ export function findCompiler(env = process.env) {
   return null
 }
 
-/** C++ sources of the library, in a fixed order. */
-export function librarySources() {
-  const folder = path.join(SIMULATOR, 'src')
-  return fs
-    .readdirSync(folder)
-    .filter((name) => name.endsWith('.cpp'))
-    .sort()
-    .map((name) => path.join(folder, name))
-}
-
-/** Hash over everything that decides the outcome: compiler, flags, and every file of the simulator's source. */
-function fingerprint(compiler) {
+/** Hash over everything that decides the outcome: compiler, flags, sources, headers and map. */
+function fingerprint(compiler, library) {
   const hash = createHash('sha256')
-  hash.update(JSON.stringify([compiler, COMPILE_FLAGS, LINK_FLAGS, ALIASES, process.arch]))
-  for (const folder of ['src', 'include/acl', '.']) {
-    const absolute = path.join(SIMULATOR, folder)
-    for (const name of fs.readdirSync(absolute).sort()) {
-      if (!/\.(cpp|h|map)$/.test(name)) continue
-      hash.update(name).update(fs.readFileSync(path.join(absolute, name)))
-    }
+  const { folder, sources, headers, aliases } = library
+  hash.update(JSON.stringify([compiler, COMPILE_FLAGS, linkFlags(library), aliases, process.arch]))
+  const included = headers.flatMap((place) => filesEnding('.h', path.join(folder, place)))
+  for (const file of [...sources(), ...included, path.join(folder, 'exports.map')]) {
+    hash.update(path.basename(file)).update(fs.readFileSync(file))
   }
   return hash.digest('hex')
 }
@@ -103,7 +138,7 @@ export async function compileAll(compiler, sources, outputFolder, flags) {
   const worker = async () => {
     for (let source = queue.shift(); source && failures.length === 0; source = queue.shift()) {
       const object = objectOf(source, outputFolder)
-      const includes = [`-I${path.join(SIMULATOR, 'include')}`, `-I${path.join(SIMULATOR, 'src')}`]
+      const includes = INCLUDES.map((folder) => `-I${folder}`)
       const result = await run(compiler, [...flags, ...includes, '-c', source, '-o', object])
       if (!result.ok) failures.push(`${path.basename(source)}:\n${result.stderr}`)
     }
@@ -113,17 +148,46 @@ export async function compileAll(compiler, sources, outputFolder, flags) {
   return failures
 }
 
-function writeAliases(folder) {
-  for (const alias of ALIASES) {
+function writeAliases(folder, { name, aliases }) {
+  for (const alias of aliases) {
     // Another build may run at the same time: put a new link in place of the old one in one step.
     const temporary = path.join(folder, `${alias}.${process.pid}`)
-    fs.symlinkSync(LIBRARY, temporary)
+    fs.symlinkSync(name, temporary)
     fs.renameSync(temporary, path.join(folder, alias))
   }
 }
 
+/** Builds one library when it is not up to date. */
+async function buildLibrary(compiler, library, say) {
+  const build = path.join(library.folder, 'build')
+  fs.mkdirSync(build, { recursive: true })
+  const stamp = path.join(build, 'fingerprint')
+  const wanted = fingerprint(compiler, library)
+  const file = path.join(build, library.name)
+  if (fs.existsSync(file) && fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === wanted) {
+    return { status: 'current', message: `${path.relative(ROOT, file)} is up to date` }
+  }
+  say(`Building ${library.name} with ${compiler.version}`)
+  const work = fs.mkdtempSync(path.join(build, 'objects-'))
+  try {
+    const sources = library.sources()
+    const failures = await compileAll(compiler.command, sources, work, COMPILE_FLAGS)
+    if (failures.length > 0) return { status: 'failed', message: failures.join('\n') }
+    const objects = sources.map((source) => objectOf(source, work))
+    const linked = path.join(work, library.name)
+    const link = await run(compiler.command, ['-shared', '-o', linked, ...objects, ...linkFlags(library)])
+    if (!link.ok) return { status: 'failed', message: link.stderr }
+    fs.renameSync(linked, file)
+    writeAliases(build, library)
+    fs.writeFileSync(stamp, wanted)
+    return { status: 'built', message: `Built ${path.relative(ROOT, file)}` }
+  } finally {
+    fs.rmSync(work, { recursive: true, force: true })
+  }
+}
+
 /**
- * Builds the library when it is not up to date.
+ * Builds the libraries that are not up to date.
  * @param {{ quiet?: boolean }} options
  * @returns {Promise<{ status: 'built' | 'current' | 'skipped' | 'failed', message: string }>}
  */
@@ -142,34 +206,16 @@ export async function buildNative({ quiet = false } = {}) {
     return {
       status: 'skipped',
       message:
-        'No C++ compiler found (g++, clang++ or $CXX): the simulated NPU is not built. The host CPU device works. ' +
-        'Install g++ and run `npm run build:native` to get the simulated NPU.',
+        'No C++ compiler found (g++, clang++ or $CXX): the simulated NPU is not built, and calibration is slower. ' +
+        'The host CPU device works. Install g++ and run `npm run build:native` to get both.',
     }
   }
-  const build = path.join(SIMULATOR, 'build')
-  fs.mkdirSync(build, { recursive: true })
-  const stamp = path.join(build, 'fingerprint')
-  const wanted = fingerprint(compiler)
-  const library = path.join(build, LIBRARY)
-  if (fs.existsSync(library) && fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === wanted) {
-    return { status: 'current', message: `${path.relative(ROOT, library)} is up to date` }
-  }
-  say(`Building ${LIBRARY} with ${compiler.version}`)
-  const work = fs.mkdtempSync(path.join(build, 'objects-'))
-  try {
-    const sources = librarySources()
-    const failures = await compileAll(compiler.command, sources, work, COMPILE_FLAGS)
-    if (failures.length > 0) return { status: 'failed', message: failures.join('\n') }
-    const objects = sources.map((source) => objectOf(source, work))
-    const linked = path.join(work, LIBRARY)
-    const link = await run(compiler.command, ['-shared', '-o', linked, ...objects, ...LINK_FLAGS])
-    if (!link.ok) return { status: 'failed', message: link.stderr }
-    fs.renameSync(linked, library)
-    writeAliases(build)
-    fs.writeFileSync(stamp, wanted)
-    return { status: 'built', message: `Built ${path.relative(ROOT, library)}` }
-  } finally {
-    fs.rmSync(work, { recursive: true, force: true })
+  const outcomes = []
+  for (const library of LIBRARIES) outcomes.push(await buildLibrary(compiler, library, say))
+  const statusOf = (wanted) => outcomes.find(({ status }) => status === wanted)?.status
+  return {
+    status: statusOf('failed') ?? statusOf('built') ?? 'current',
+    message: outcomes.map(({ message }) => message).join('\n'),
   }
 }
 

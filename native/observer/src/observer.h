@@ -1,0 +1,81 @@
+// The C functions of the library. A handle belongs to one thread at a time, but for aqw_observer_terminate. Functions that
+// return int give 1 on success; on failure 0, and aqw_observer_error says why.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define AQW_EXPORT __attribute__((visibility("default")))
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct AqwObserver AqwObserver;
+
+/** Increases with every change of these functions. */
+AQW_EXPORT int aqw_observer_version(void);
+
+/** Null only without memory. ONNX Runtime may be missing: check aqw_observer_error. */
+AQW_EXPORT AqwObserver *aqw_observer_create(void);
+AQW_EXPORT void aqw_observer_destroy(AqwObserver *observer);
+/** What the last call failed with; "" when it did not. Valid until the next call. */
+AQW_EXPORT const char *aqw_observer_error(const AqwObserver *observer);
+
+/**
+ * A tensor to observe; the node of operator `Observe` (domain `aqw`) that reads it has attribute `probe` = the result.
+ * `bins`: of the growing histogram, 0 for none. `glutton_bins`: of AMCT's, 0 for none. `keep`: values kept at most, 0 for
+ * none. Returns -1 on failure.
+ */
+AQW_EXPORT int aqw_observer_add_probe(AqwObserver *observer, uint32_t bins, uint32_t glutton_bins, uint64_t keep);
+
+/** A weight that the model refers to as external data. `data` stays with the caller until the observer is destroyed. */
+AQW_EXPORT int aqw_observer_weight(AqwObserver *observer, const char *name, int element, const int64_t *dims,
+                                   size_t rank, const void *data, size_t bytes);
+/** The same for a slice of a file, which is mapped. */
+AQW_EXPORT int aqw_observer_weight_file(AqwObserver *observer, const char *name, int element, const int64_t *dims,
+                                        size_t rank, const char *path, uint64_t offset, size_t bytes);
+
+/** Loads a model; one that is open is closed, its statistics stay. `optimization`: GraphOptimizationLevel of ORT. */
+AQW_EXPORT int aqw_observer_open(AqwObserver *observer, const void *model, size_t bytes, int threads, int optimization,
+                                 int prepack);
+/** Copies the values of an input, for all runs to come. `element`: TensorProto.DataType. */
+AQW_EXPORT int aqw_observer_input(AqwObserver *observer, const char *name, int element, const int64_t *dims, size_t rank,
+                                  const void *data, size_t bytes);
+AQW_EXPORT int aqw_observer_run(AqwObserver *observer);
+/** From any thread: the run in progress ends early with a failure, and so do all later ones. */
+AQW_EXPORT void aqw_observer_terminate(AqwObserver *observer);
+
+/** Positions of aqw_observer_summary's numbers. */
+enum {
+  AQW_RUNS,           /* runs in which the tensor had values */
+  AQW_BAD,            /* 1 when a value was not finite */
+  AQW_BAD_VALUE,      /* the first of them */
+  AQW_BINS,           /* bins in use of the histogram; -1 without one */
+  AQW_FIRST,          /* index of the first bin */
+  AQW_WIDTH,          /* of a bin */
+  AQW_MIN,            /* of the values in the histogram */
+  AQW_MAX,
+  AQW_TOTAL,          /* values in the histogram */
+  AQW_KEPT,           /* values kept; -1 when they are not, or no longer */
+  AQW_GLUTTON_TOTAL,  /* values in AMCT's histogram; -1 without one */
+  AQW_GLUTTON_MIN,
+  AQW_GLUTTON_MAX,
+  AQW_SUMMARY_SIZE
+};
+AQW_EXPORT int aqw_observer_summary(AqwObserver *observer, int probe, double *summary);
+
+/** Arrays of aqw_observer_copy. */
+enum {
+  AQW_COPY_RUNS,     /* float: min and max of every run */
+  AQW_COPY_BINS,     /* double: AQW_BINS counts */
+  AQW_COPY_KEPT,     /* float: AQW_KEPT values */
+  AQW_COPY_GLUTTON,  /* double: counts, as many as were asked for */
+  AQW_COPY_ORDER     /* int32: probes in the order in which the last run reached them, for any probe */
+};
+/** Copies an array that holds `bytes` bytes; fails when it has another size. */
+AQW_EXPORT int aqw_observer_copy(AqwObserver *observer, int probe, int part, void *target, size_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
