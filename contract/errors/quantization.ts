@@ -12,6 +12,16 @@ export const quantizationErrors = {
       hint: '最接近的名字：{suggestions}。可用节点名、模块路径或权重名，* 匹配任意字符。',
     },
   },
+  E_PRESET_UNKNOWN: {
+    en: {
+      message: 'This model has no preset "{id}".',
+      hint: 'Its presets: {known}. aqw presets MODEL shows them with their reasons.',
+    },
+    zh: {
+      message: '该模型没有预设 "{id}"。',
+      hint: '可用预设：{known}。aqw presets MODEL 会列出各预设及理由。',
+    },
+  },
   E_QUANTIZE_NOTHING: {
     en: {
       message: 'Nothing to quantize in {model}: {candidates} candidate layers, {reasons}.',

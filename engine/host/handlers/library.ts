@@ -7,7 +7,7 @@ import { writeFileAtomic } from '../../common/files.ts'
 import { inspectOm } from '../../compile/index.ts'
 import { summarizeModel } from '../../onnx/index.ts'
 import { parseAmctToolConfig, resolveFromConfig } from '../../quantization/index.ts'
-import { presetsForModel } from '../../quantization/presets/index.ts'
+import { presetsAndRecognition } from '../../quantization/presets/index.ts'
 import { exportProject, importProject } from '../../workspace/index.ts'
 import { previewDataset } from '../dataset-preview.ts'
 import type { Services } from '../engine.ts'
@@ -136,7 +136,7 @@ function recipeHandlers({ workspace }: Services): Pick<Handlers, RecipeNames> {
     },
     'recipes.presets': ({ modelId }) => {
       const model = modelId === undefined ? null : openRow(workspace.models.get(modelId))
-      return { presets: presetsForModel(model), recognised: null }
+      return presetsAndRecognition(model)
     },
     'recipes.importAmct': ({ projectId, path: given, text, name }) => {
       workspace.projects.get(projectId)
