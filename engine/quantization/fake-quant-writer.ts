@@ -107,28 +107,34 @@ class WeightDequantizers {
   #dequantize(name: string, plan: LayerPlan | WeightOnlyPlan): Node[] {
     const { weight, scales, anatomy } = plan
     const { group, opType, weightDims } = anatomy
+    const channelAxis = opType === 'Conv' ? 0 : 1
     if (group > 1 && scales.length > 1) {
       const [inputChannels = 1, perGroup = 1, ...kernel] = weightDims
-      const ones = kernel.map(() => 1)
       const split = [group, inputChannels / group, perGroup, ...kernel]
-      return this.#multiplied(name, plan, split, [group, 1, perGroup, ...ones])
+      return this.#multiplied(name, plan, split, [group, 1, perGroup, ...kernel.map(() => 1)])
     }
-    if ('groupSize' in plan && plan.groupSize > 0) {
+    if ('groupSize' in plan) {
       const [inputs = 1, outputs = 1] = weightDims
-      const groups = inputs / plan.groupSize
-      return this.#multiplied(name, plan, [groups, plan.groupSize, outputs], [groups, 1, outputs])
+      if (plan.groupSize > 0) {
+        const groups = inputs / plan.groupSize
+        return this.#multiplied(name, plan, [groups, plan.groupSize, outputs], [groups, 1, outputs])
+      }
+      const ones = weightDims.map(() => 1)
+      const scaleDims = scales.length === 1 ? [] : ones.with(channelAxis, scales.length)
+      return this.#multiplied(name, plan, weightDims, scaleDims)
     }
     putInitializer(this.#model, scaleTensor(`${name}.scale`, scales))
     putInitializer(this.#model, zeroPointTensor(`${name}.zero_point`, DataType.INT8, scales.length))
-    const axis = scales.length === 1 ? undefined : opType === 'Conv' ? 0 : 1
+    const axis = scales.length === 1 ? undefined : channelAxis
     const inputs = [weight.name, `${name}.scale`, `${name}.zero_point`]
     return [linear('DequantizeLinear', name, inputs, `${name}.output0`, axis)]
   }
 
   /**
-   * Scales on two axes of the weight, which DequantizeLinear cannot say before opset 21: output channels of a grouped
-   * ConvTranspose [Cin, Cout/group, k...], or groups of inputs of a matrix. The integers are multiplied out, split so
-   * that every scale has an axis.
+   * Cast and Mul in place of DequantizeLinear, which cannot say scales on two axes before opset 21 (a grouped ConvTranspose
+   * [Cin, Cout/group, k...], groups of inputs of a matrix) and which ONNX Runtime turns into MatMulNBits where only the
+   * weight is integer: that rounds the input to 8 bits.
+   * @param split The weight's shape with an axis for every axis of the scales.
    */
   #multiplied(
     name: string,
@@ -136,6 +142,7 @@ class WeightDequantizers {
     split: readonly number[],
     scaleDims: readonly number[],
   ): Node[] {
+    const { weightDims } = plan.anatomy
     const shape = (suffix: string, dims: readonly number[]): string => {
       const values = BigInt64Array.from(dims, BigInt)
       putInitializer(this.#model, makeTensor(`${name}.${suffix}`, DataType.INT64, [dims.length], values))
@@ -143,13 +150,16 @@ class WeightDequantizers {
     }
     const scale = makeTensor(`${name}.scale`, DataType.FLOAT, [...scaleDims], plan.scales)
     putInitializer(this.#model, scale)
+    const output = `${name}.output0`
     const step = (count: number): string => `${name}.step${count}`
-    const joined = shape('joined_shape', plan.anatomy.weightDims)
+    const floats = cast(step(0), plan.weight.name, step(0), DataType.FLOAT)
+    if (split.length === weightDims.length)
+      return [floats, linear('Mul', name, [step(0), scale.name], output)]
     return [
-      cast(step(0), plan.weight.name, step(0), DataType.FLOAT),
+      floats,
       linear('Reshape', step(1), [step(0), shape('split_shape', split)], step(1)),
       linear('Mul', step(2), [step(1), scale.name], step(2)),
-      linear('Reshape', name, [step(2), joined], `${name}.output0`),
+      linear('Reshape', name, [step(2), shape('joined_shape', weightDims)], output),
     ]
   }
 }

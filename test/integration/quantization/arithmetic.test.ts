@@ -3,7 +3,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import ort from 'onnxruntime-node'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { QuantizationResult } from '../../../contract/quantization.ts'
 import { RECIPE_SCHEMA, recipeSchema } from '../../../contract/recipe.ts'
@@ -12,6 +11,7 @@ import { openModel } from '../../../engine/onnx/index.ts'
 import { quantizeModel } from '../../../engine/quantization/index.ts'
 import { runDeployModel } from './deploy-interpreter.ts'
 import { buildModel, type Fixture, type ModelSpec, weights, writeFixture } from './models.ts'
+import { runOnnx, sqnr } from './run.ts'
 
 let folder: string
 
@@ -30,28 +30,6 @@ async function quantize(fixture: Fixture, recipe: object): Promise<QuantizationR
     dataset: { folder: fixture.dataFolder },
     outputPrefix: path.join(folder, 'out'),
   })
-}
-
-async function runOnnx(
-  modelPath: string,
-  name: string,
-  data: Float32Array,
-  dims: number[],
-): Promise<Float32Array> {
-  const session = await ort.InferenceSession.create(modelPath)
-  const results = await session.run({ [name]: new ort.Tensor('float32', data, dims) })
-  await session.release()
-  return results.y?.data as Float32Array
-}
-
-function sqnr(reference: ArrayLike<number>, test: ArrayLike<number>): number {
-  let [signal, noise] = [0, 0]
-  for (let index = 0; index < reference.length; index++) {
-    const [a, b] = [reference[index] as number, test[index] as number]
-    signal += a * a
-    noise += (a - b) ** 2
-  }
-  return 10 * Math.log10(signal / noise)
 }
 
 const CASES: Record<string, ModelSpec & { dims: number[] }> = {
@@ -140,6 +118,58 @@ const CASES: Record<string, ModelSpec & { dims: number[] }> = {
       { opType: 'Add', name: 'bias', inputs: ['b', 'p'], outputs: ['y'] },
     ],
     initializers: [weights('w', [8, 6]), weights('b', [6])],
+  },
+  'Conv 1d, grouped, biased': {
+    dims: [1, 6, 10],
+    inputs: { x: ['N', 6, 10] },
+    outputs: ['y'],
+    nodes: [
+      {
+        opType: 'Conv',
+        name: 'conv',
+        inputs: ['x', 'w', 'b'],
+        outputs: ['y'],
+        attributes: { group: 3, strides: [2], pads: [1, 0] },
+      },
+    ],
+    initializers: [weights('w', [9, 2, 3]), weights('b', [9])],
+  },
+  'Conv 3d, grouped, padded': {
+    dims: [1, 4, 3, 4, 3],
+    inputs: { x: [1, 4, 3, 4, 3] },
+    outputs: ['y'],
+    nodes: [
+      {
+        opType: 'Conv',
+        name: 'conv',
+        inputs: ['x', 'w'],
+        outputs: ['y'],
+        attributes: { group: 2, pads: [1, 1, 1, 1, 1, 1] },
+      },
+    ],
+    initializers: [weights('w', [4, 2, 3, 3, 3])],
+  },
+  'ConvTranspose 1d, grouped, padded': {
+    dims: [1, 4, 5],
+    inputs: { x: [1, 4, 5] },
+    outputs: ['y'],
+    nodes: [
+      {
+        opType: 'ConvTranspose',
+        name: 'up',
+        inputs: ['x', 'w', 'b'],
+        outputs: ['y'],
+        attributes: { strides: [2], pads: [1, 1], group: 2 },
+      },
+    ],
+    initializers: [weights('w', [4, 2, 4]), weights('b', [4])],
+  },
+  'Gemm on plain weights': {
+    dims: [3, 8],
+    inputs: { x: [3, 8] },
+    outputs: ['y'],
+    nodes: [{ opType: 'Gemm', name: 'fc', inputs: ['x', 'w', 'b'], outputs: ['y'] }],
+    initializers: [weights('w', [8, 6]), weights('b', [1, 6])],
   },
   'two layers in a row': {
     dims: [1, 3, 6, 6],

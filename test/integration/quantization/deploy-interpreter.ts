@@ -9,6 +9,7 @@ import {
   intsAttribute,
   type Model,
   type Node,
+  roundToFloat16,
   stringAttribute,
   tensorBytes,
   tensorToNumbers,
@@ -61,6 +62,78 @@ function quant(node: Node, x: Value): Value {
     return Math.min(127, Math.max(-128, bankersRound(scaled)))
   })
   return { dims: x.dims, data, offset }
+}
+
+/** Two integers per byte along `axis`, the first in the low nibble, where the weight has half of the input's channels. */
+function unpacked(weight: Value, axis: number, channels: number): Value {
+  if ((weight.dims[axis] as number) * 2 !== channels) return weight
+  const dims = weight.dims.with(axis, channels)
+  const nibble = (byte: number, high: boolean): number => {
+    const bits = (high ? byte >> 4 : byte) & 15
+    return bits > 7 ? bits - 16 : bits
+  }
+  const data = [...indices(dims)].map((index) => {
+    const channel = index[axis] as number
+    return nibble(at(weight, index.with(axis, channel >> 1)), channel % 2 === 1)
+  })
+  return { dims, data }
+}
+
+/** Mean of q - offset over the window; places outside count as the quantized zero where they count at all. */
+function averagePool(node: Node, x: Value): Value {
+  const kernel = intsAttribute(node, 'kernel_shape')
+  const rank = kernel.length
+  const strides = intsAttribute(node, 'strides', Array<number>(rank).fill(1))
+  const pads = intsAttribute(node, 'pads', Array<number>(2 * rank).fill(0))
+  const all = intAttribute(node, 'count_include_pad', 0) === 1
+  const spatial = kernel.map((size, axis) => {
+    const padded = (x.dims[axis + 2] as number) + (pads[axis] as number) + (pads[axis + rank] as number)
+    return Math.floor((padded - size) / (strides[axis] as number)) + 1
+  })
+  const dims = [...x.dims.slice(0, 2), ...spatial]
+  const data = [...indices(dims)].map(([n = 0, c = 0, ...place]) => {
+    let [sum, count] = [0, 0]
+    for (const tap of indices(kernel)) {
+      const source = tap.map(
+        (k, axis) => (place[axis] as number) * (strides[axis] as number) - (pads[axis] as number) + k,
+      )
+      const inside = source.every((at, axis) => at >= 0 && at < (x.dims[axis + 2] as number))
+      if (inside || all) count++
+      sum += at(x, [n, c, ...source]) - (x.offset ?? 0)
+    }
+    return sum / count
+  })
+  return { dims, data }
+}
+
+/** Constant padding with the quantized zero. */
+function pad(x: Value, amounts: readonly number[]): Value {
+  const rank = x.dims.length
+  const dims = x.dims.map((dim, axis) => dim + (amounts[axis] as number) + (amounts[axis + rank] as number))
+  const data = [...indices(dims)].map((index) =>
+    at(
+      x,
+      index.map((place, axis) => place - (amounts[axis] as number)),
+    ),
+  )
+  return { dims, data, ...(x.offset !== undefined && { offset: x.offset }) }
+}
+
+/** CANN's WeightQuantBatchMatmulV2 on a matrix: x * (weight * scale), summed in float64. */
+function weightOnlyProduct(x: Value, weight: Value, scale: Value): Value {
+  const [rows = 0, depth = 0] = x.dims
+  const [, columns = 0] = weight.dims
+  const data = [...indices([rows, columns])].map(([row = 0, column = 0]) => {
+    let sum = 0
+    for (let k = 0; k < depth; k++) sum += at(x, [row, k]) * at(weight, [k, column])
+    return sum * (scale.data[scale.data.length === 1 ? 0 : column] as number)
+  })
+  return { dims: [rows, columns], data }
+}
+
+function reshape(x: Value, wanted: readonly number[]): Value {
+  const known = wanted.filter((dim) => dim > 0).reduce((product, dim) => product * dim, 1)
+  return { dims: wanted.map((dim) => (dim > 0 ? dim : x.data.length / known)), data: x.data }
 }
 
 function convolve(node: Node, x: Value, weight: Value, bias: Value | undefined): Value {
@@ -162,7 +235,7 @@ function dequant(x: Value, bits: BigUint64Array): Value {
   return { dims: x.dims, data }
 }
 
-/** Runs a deploy model of quantized layers, Relu, Add and nothing else. Throws on float weights in integer layers. */
+/** Runs a deploy model of quantized layers, weight-only products, Relu, Add and nothing else. Throws on float weights in integer layers. */
 export function runDeployModel(model: Model, inputs: Record<string, Value>): Map<string, Value> {
   const values = new Map(Object.entries(inputs))
   const { initializers } = model.graph
@@ -175,18 +248,42 @@ export function runDeployModel(model: Model, inputs: Record<string, Value>): Map
   for (const node of model.graph.nodes) {
     const [first = '', second = '', third = ''] = node.inputs
     const x = values.get(first) as Value
-    const bias = third === '' ? undefined : constant(third, DataType.INT32)
+    const operand = (type: DataType): Value => values.get(second) ?? constant(second, type)
+    const weight = (axis: number, groups = 1): Value => {
+      const channels = x.dims[axis === 0 && node.opType !== 'ConvTranspose' ? x.dims.length - 1 : 1] as number
+      return unpacked(constant(second, DataType.INT8), axis, channels / groups)
+    }
+    const integerBias = third !== '' && initializers.get(third)?.dataType === DataType.INT32
+    const bias = integerBias ? constant(third, DataType.INT32) : undefined
     const results: Record<string, () => Value> = {
       AscendQuant: () => quant(node, x),
       AscendDequant: () =>
         dequant(x, new BigUint64Array(tensorBytes(initializers.get(second)!).slice().buffer)),
-      Conv: () => convolve(node, x, constant(second, DataType.INT8), bias),
-      ConvTranspose: () => convolveTransposed(node, x, constant(second, DataType.INT8), bias),
-      Gemm: () => multiply(x, constant(second, DataType.INT8), bias),
-      MatMul: () => multiply(x, constant(second, DataType.INT8), undefined),
+      Conv: () => convolve(node, x, weight(1, intAttribute(node, 'group', 1)), bias),
+      ConvTranspose: () => convolveTransposed(node, x, weight(0), bias),
+      Gemm: () => multiply(x, weight(0), bias),
+      MatMul: () => multiply(x, weight(0), undefined),
       Relu: () => ({ dims: x.dims, data: x.data.map((value) => Math.max(value, 0)) }),
+      AveragePool: () => averagePool(node, x),
+      Pad: () => pad(x, constant(second, DataType.INT64).data),
+      NPUWeightQuantBatchMatmulV2: () =>
+        weightOnlyProduct(x, constant(second, DataType.INT8), constant(third, DataType.FLOAT16)),
+      Cast: () => {
+        const half = intAttribute(node, 'to') === DataType.FLOAT16
+        return half ? { dims: x.dims, data: [...roundToFloat16(Float32Array.from(x.data))] } : x
+      },
+      Reshape: () => reshape(x, operand(DataType.INT64).data),
+      Shape: () => ({ dims: [x.dims.length], data: x.dims }),
+      Slice: () => ({ dims: [x.data.length - 1], data: x.data.slice(0, -1) }),
+      Concat: () => {
+        const data = [...x.data, ...operand(DataType.INT64).data]
+        return { dims: [data.length], data }
+      },
       Add: () => {
-        const added = constant(second, DataType.INT32)
+        const added = constant(
+          second,
+          initializers.get(second)?.dataType === DataType.FLOAT ? DataType.FLOAT : DataType.INT32,
+        )
         return {
           dims: x.dims,
           data: x.data.map((value, flat) => value + (added.data[flat % added.data.length] as number)),
