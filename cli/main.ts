@@ -37,6 +37,11 @@ const COMMANDS: readonly Entry[] = [
     load: () => import('./commands/quantize.ts'),
   },
   {
+    name: 'recipe',
+    summary: "show a recipe, or convert it from and to AMCT's configurations",
+    load: () => import('./commands/recipe.ts'),
+  },
+  {
     name: 'compile',
     summary: 'compile an ONNX model for a device',
     load: () => import('./commands/compile.ts'),

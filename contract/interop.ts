@@ -29,10 +29,6 @@ const noteTexts = {
     en: 'tensor_quantize of {layer} is left out: inputs of other layers than {types} stay in floating point.',
     zh: '已忽略 {layer} 的 tensor_quantize：除 {types} 外的输入保持浮点。',
   },
-  deprecated_field: {
-    en: '{field} is passed over, as AMCT does when common_config or override_layer_types is given.',
-    zh: '已忽略 {field}：AMCT 在给出 common_config 或 override_layer_types 时同样忽略。',
-  },
   layer_stays_float: {
     en: '{layer} ({opType}) stays in floating point: {reason}.',
     zh: '{layer}（{opType}）保持浮点：{reason}。',
@@ -69,6 +65,10 @@ const noteTexts = {
     en: '{what} for the type {type} is left out: which layers these are is only known with the model.',
     zh: '已忽略类型 {type} 的 {what}：需要模型才能确定是哪些层。',
   },
+  pooling_needs_model: {
+    en: 'AMCT also quantizes average pooling; give the model to have it in the recipe.',
+    zh: 'AMCT 还会量化平均池化；提供模型后可写入配方。',
+  },
   type_absent: {
     en: 'The model has no layer of type {type}: the rule for it is left out.',
     zh: '模型中没有类型为 {type} 的层：已忽略其规则。',
@@ -91,8 +91,8 @@ const noteTexts = {
     zh: 'AMCT 的该方法没有 {bins} 个 bin 的选项：已忽略。',
   },
   weight_method_unknown: {
-    en: 'AMCT rounds on scales of the largest magnitude: the weight method {method} is left out.',
-    zh: 'AMCT 按最大绝对值确定权重 scale：已忽略权重方法 {method}。',
+    en: 'AMCT takes scales of the largest magnitude for arq_quantize and searched ones for ada_quantize: {method} is left out.',
+    zh: 'AMCT 的 arq_quantize 按最大绝对值、ada_quantize 按搜索确定权重 scale：已忽略 {method}。',
   },
   weight_only: {
     en: '{layers}: weights in integers with floating-point activations have no counterpart; the layers are not quantized.',

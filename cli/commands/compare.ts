@@ -37,7 +37,7 @@ async function compareModels(host: Host, options: CompareOptions): Promise<void>
   for (const file of outputs) checkWritable(file ?? '')
   modelFile(options.model, ['.onnx', '.om'])
   const dataset = datasetOf(options)
-  const recipe = await recipeOf(options)
+  const recipe = await recipeOf(options, options.model, host.log)
   const samples = parseInteger('--samples', options.samples, 1, 1_000_000)
   const evaluation =
     options.evaluation === undefined

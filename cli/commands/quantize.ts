@@ -32,7 +32,7 @@ Examples:
 async function quantize(host: Host, options: QuantizeOptions): Promise<void> {
   modelFile(options.model, ['.onnx'])
   checkWritable(`${options.output}_deploy_model.onnx`)
-  const recipe = await recipeOf(options)
+  const recipe = await recipeOf(options, options.model, host.log)
   const dataset = datasetOf(options)
   const { quantizeModel } = await import('../../engine/quantization/index.ts')
   const request = {

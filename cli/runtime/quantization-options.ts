@@ -2,10 +2,14 @@
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import type { DatasetRequest } from '../../contract/quantization.ts'
+import { noteText } from '../../contract/interop.ts'
 import type { Recipe } from '../../contract/recipe.ts'
 import { AppError } from '../../contract/errors/index.ts'
 import { reasonOf } from '../../engine/common/hashing.ts'
+import type { Logger } from '../../engine/common/log.ts'
 import { existingFile, existingFolder, parseInputShapes, parseInteger } from './arguments.ts'
+import { systemLocale } from './host.ts'
+import { openAnyModel } from './open-model.ts'
 
 export interface DatasetOptions {
   calibration: string
@@ -26,7 +30,7 @@ export function addDatasetOptions(command: Command): void {
       '--input-shape <shapes>',
       'shapes of open inputs, e.g. "sample_input_tensor:1,4,64,64;timestep:1"',
     )
-    .option('--recipe <file>', 'recipe or amct_config.json with the quantization options')
+    .option('--recipe <file>', "recipe, or any of AMCT's configurations (docs/interop.md)")
 }
 
 /** @throws E_FOLDER_NOT_FOUND, E_ARGUMENT */
@@ -42,7 +46,8 @@ export function datasetOf(options: DatasetOptions): DatasetRequest {
   }
 }
 
-function readText(file: string): string {
+/** @throws E_FILE_NOT_FOUND, E_FILE_READ */
+export function readText(file: string): string {
   try {
     return readFileSync(existingFile(file), 'utf8')
   } catch (error) {
@@ -51,16 +56,24 @@ function readText(file: string): string {
   }
 }
 
-/** Our recipe, or the quantization part of an amct_config.json; the default recipe when none is given. */
-export async function recipeOf(options: Pick<DatasetOptions, 'recipe'>): Promise<Recipe> {
+/**
+ * The recipe in whatever form its file has; the default recipe when none is given. What the form cannot say is logged.
+ * @param modelPath Names in AMCT's own forms are looked up in this model.
+ */
+export async function recipeOf(
+  options: Pick<DatasetOptions, 'recipe'>,
+  modelPath: string | undefined,
+  log: Logger,
+): Promise<Recipe> {
   if (options.recipe === undefined) {
     const { defaultRecipe } = await import('../../contract/recipe.ts')
     return defaultRecipe
   }
   const text = readText(options.recipe)
-  const { parseAmctToolConfig, parseRecipe } = await import('../../engine/quantization/index.ts')
-  // The two forms share no key at the top; a file that is neither gets the error of our own form.
-  return /"(model_info|quantization_info)"\s*:/.test(text)
-    ? parseAmctToolConfig(text, options.recipe).recipe
-    : parseRecipe(text, options.recipe)
+  const { readRecipe, recognizeRecipe } = await import('../../engine/quantization/index.ts')
+  const ours = recognizeRecipe(text, options.recipe) === 'recipe'
+  const model = ours || modelPath === undefined ? undefined : await openAnyModel(modelPath)
+  const { recipe, notes } = readRecipe(text, options.recipe, model)
+  for (const note of notes) log.info(noteText(note, systemLocale(process.env)))
+  return recipe
 }

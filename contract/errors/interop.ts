@@ -5,7 +5,7 @@ export const interopErrors = {
   E_AMCT_CFG_SYNTAX: {
     en: {
       message: '{path}:{line}:{column}: {reason}',
-      hint: "AMCT's simplified configuration is protobuf text, such as: batch_num: 2 skip_layers: \"conv1\".",
+      hint: 'AMCT\'s simplified configuration is protobuf text, such as: batch_num: 2 skip_layers: "conv1".',
     },
     zh: {
       message: '{path}:{line}:{column}：{reason}',
@@ -33,9 +33,22 @@ export const interopErrors = {
       hint: '请从配置中删除该项，或使用 AMCT 完成。',
     },
   },
-  E_RECIPE_FORM: {
-    en: { message: '{path}: {reason}', hint: '{expected}' },
-    zh: { message: '{path}：{reason}', hint: '{expected}' },
+  E_RECIPE_IS_RECORD: {
+    en: {
+      message: '{path} is a record of scales, not a recipe.',
+      hint: 'Give it to aqw quantize with --record.',
+    },
+    zh: { message: '{path} 是量化因子记录，不是配方。', hint: '请用 aqw quantize 的 --record 选项。' },
+  },
+  E_RECIPE_NEEDS_MODEL: {
+    en: {
+      message: "AMCT's config.json lists every layer, so writing it takes the model.",
+      hint: 'Name the model, with --model on the command line; or choose another form.',
+    },
+    zh: {
+      message: 'AMCT 的 config.json 列出所有层，写入时需要模型。',
+      hint: '请指定模型（命令行 --model），或选择其他格式。',
+    },
   },
   E_RECORD_MODEL: {
     en: {

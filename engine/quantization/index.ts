@@ -1,4 +1,6 @@
 // The public face of engine/quantization.
+export { readRecipe, recognizeRecipe, writeRecipe } from './amct/index.ts'
+export type { AmctText, RecipeReading, WriteSurroundings } from './amct/index.ts'
 export { parseJson } from './json-source.ts'
 export { parseAmctToolConfig, parseRecipe, resolveFromConfig } from './recipe-file.ts'
 export type { AmctToolConfig } from './recipe-file.ts'

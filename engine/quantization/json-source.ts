@@ -114,8 +114,8 @@ function bare(schema: z.core.$ZodType): z.core.$ZodType {
   return def.innerType ? bare(def.innerType) : schema
 }
 
-/** Keys that the schema knows at a path, for "did you mean". */
-function knownKeys(schema: z.core.$ZodType, keys: readonly PropertyKey[]): string[] {
+/** The schema of the value at a path; undefined where the schema names none. */
+function schemaAt(schema: z.core.$ZodType, keys: readonly PropertyKey[]): z.core.$ZodType | undefined {
   let current = bare(schema)
   for (const key of keys) {
     const next =
@@ -124,10 +124,33 @@ function knownKeys(schema: z.core.$ZodType, keys: readonly PropertyKey[]): strin
         : current instanceof z.ZodArray
           ? current.element
           : undefined
-    if (!next) return []
+    if (!next) return undefined
     current = bare(next)
   }
-  return current instanceof z.ZodObject ? Object.keys(current.shape) : []
+  return current
+}
+
+/** Keys that the schema knows at a path, for "did you mean". */
+function knownKeys(schema: z.core.$ZodType, keys: readonly PropertyKey[]): string[] {
+  const found = schemaAt(schema, keys)
+  return found instanceof z.ZodObject ? Object.keys(found.shape) : []
+}
+
+/**
+ * Where any key may name an object (a layer, say), a key with a plain value that the schema does not name is a misspelt
+ * one: the issue of an unknown key instead of one about the value.
+ */
+function misspelt(
+  schema: z.core.$ZodType,
+  issue: z.core.$ZodIssue,
+): { keys: string[]; path: PropertyKey[] } | undefined {
+  const key = issue.path.at(-1)
+  if (issue.code !== 'invalid_type' || issue.expected !== 'object' || typeof key !== 'string')
+    return undefined
+  const owner = issue.path.slice(0, -1)
+  const found = schemaAt(schema, owner)
+  const open = found instanceof z.ZodObject && found._zod.def.catchall !== undefined
+  return open && !Object.hasOwn(found.shape, key) ? { keys: [key], path: owner } : undefined
 }
 
 function keyName(keys: readonly PropertyKey[]): string {
@@ -207,5 +230,7 @@ export function parseJson<T extends z.ZodType>(schema: T, source: string, path: 
   // A misspelt key is also a missing one: name the spelling first.
   const unknown = issues.find((issue) => issue.code === 'unrecognized_keys')
   if (unknown) throw unknownKeyError(schema, tree, text, path, unknown)
+  const stray = issues.flatMap((issue) => misspelt(schema, issue) ?? [])[0]
+  if (stray) throw unknownKeyError(schema, tree, text, path, stray)
   throw valueError(tree, text, path, issues[0] as z.core.$ZodIssue)
 }

@@ -1,19 +1,29 @@
-// Protobuf text format, as far as AMCT's record files use it: nested messages, repeated scalars, comments.
+// Protobuf text format, as far as AMCT's record and configuration files use it: nested messages, repeated scalars,
+// comments.
 import { AppError } from '../../contract/errors/index.ts'
-import { positionAt } from './json-source.ts'
 
 export type TextScalar = string | number | boolean
 /** Field values in the order written; a repeated field has several. Words (enum values, true, false) are strings. */
 export interface TextMessage {
   fields: Map<string, (TextScalar | TextMessage)[]>
+  /** Line, from 1, of each field's name, in step with the values. */
+  lines: Map<string, number[]>
+  /** Line on which the message begins. */
+  line: number
 }
 
 const MAX_DEPTH = 32
+/** A record of the largest models has some hundred thousand scales of 30 characters. */
+const MAX_CHARACTERS = 64 * 1024 * 1024
+
+/** Errors of the files that are written in this format. */
+export type TextSyntaxCode = 'E_RECORD_SYNTAX' | 'E_AMCT_CFG_SYNTAX'
 
 interface Token {
   kind: 'word' | 'number' | 'string' | 'symbol' | 'end'
   text: string
   offset: number
+  line: number
 }
 
 const TOKEN_PATTERN =
@@ -22,17 +32,35 @@ const TOKEN_PATTERN =
 class Reader {
   readonly #text: string
   readonly #path: string
+  readonly #code: TextSyntaxCode
   #offset = 0
-  token: Token = { kind: 'end', text: '', offset: 0 }
+  #line = 1
+  /** Up to where the lines are counted. */
+  #counted = 0
+  token: Token = { kind: 'end', text: '', offset: 0, line: 1 }
 
-  constructor(text: string, path: string) {
+  constructor(text: string, path: string, code: TextSyntaxCode) {
     this.#text = text
     this.#path = path
+    this.#code = code
+    if (text.length > MAX_CHARACTERS) this.fail(`longer than ${MAX_CHARACTERS} characters`, 0)
     this.next()
   }
 
   fail(reason: string, offset = this.token.offset): never {
-    throw new AppError('E_RECORD_SYNTAX', { path: this.#path, ...positionAt(this.#text, offset), reason })
+    const line = this.token.offset === offset ? this.token.line : this.#lineOf(offset)
+    const column = offset - this.#text.lastIndexOf('\n', offset - 1)
+    throw new AppError(this.#code, { path: this.#path, line, column, reason })
+  }
+
+  /** Offsets are asked for in rising order. */
+  #lineOf(offset: number): number {
+    for (;;) {
+      const next = this.#text.indexOf('\n', this.#counted)
+      if (next < 0 || next >= offset) return this.#line
+      this.#line++
+      this.#counted = next + 1
+    }
   }
 
   next(): void {
@@ -47,7 +75,8 @@ class Reader {
     const [whole, word, number, string, symbol] = match
     const text = word ?? number ?? string ?? symbol ?? ''
     const kind = word ? 'word' : number ? 'number' : string ? 'string' : symbol ? 'symbol' : 'end'
-    this.token = { kind, text, offset: match.index + whole.length - text.length }
+    const offset = match.index + whole.length - text.length
+    this.token = { kind, text, offset, line: this.#lineOf(offset) }
     this.#offset = match.index + whole.length
   }
 
@@ -112,12 +141,14 @@ function parseScalar(reader: Reader): TextScalar {
 }
 
 function parseValue(reader: Reader, depth: number): TextScalar | TextMessage {
-  if (reader.take('{')) return parseMessage(reader, '}', depth + 1)
-  if (reader.take('<')) return parseMessage(reader, '>', depth + 1)
+  const { line } = reader.token
+  if (reader.take('{')) return parseMessage(reader, '}', depth + 1, line)
+  if (reader.take('<')) return parseMessage(reader, '>', depth + 1, line)
   return parseScalar(reader)
 }
 
 function parseField(reader: Reader, message: TextMessage, depth: number): void {
+  const { line } = reader.token
   const name = reader.takeName()
   const colon = reader.take(':')
   if (!colon && !reader.opensMessage()) reader.fail(`a colon is expected after ${name}`)
@@ -130,12 +161,15 @@ function parseField(reader: Reader, message: TextMessage, depth: number): void {
     while (reader.take(','))
     if (!reader.take(']')) reader.fail('a closing bracket ] is expected')
   }
+  const lines = message.lines.get(name) ?? []
+  message.lines.set(name, lines)
+  while (lines.length < values.length) lines.push(line)
   if (!reader.take(',')) reader.take(';')
 }
 
-function parseMessage(reader: Reader, end: '}' | '>' | undefined, depth: number): TextMessage {
+function parseMessage(reader: Reader, end: '}' | '>' | undefined, depth: number, line: number): TextMessage {
   if (depth > MAX_DEPTH) reader.fail(`nested deeper than ${MAX_DEPTH} levels`)
-  const message: TextMessage = { fields: new Map() }
+  const message: TextMessage = { fields: new Map(), lines: new Map(), line }
   for (;;) {
     if (reader.token.kind === 'end') {
       if (end !== undefined) reader.fail(`a closing ${end} is expected`)
@@ -146,9 +180,17 @@ function parseMessage(reader: Reader, end: '}' | '>' | undefined, depth: number)
   }
 }
 
-/** Parses protobuf text without a schema. @throws E_RECORD_SYNTAX with line and column */
-export function parseProtobufText(text: string, path: string): TextMessage {
-  return parseMessage(new Reader(text.replace(/^\uFEFF/, ''), path), undefined, 0)
+/**
+ * Parses protobuf text without a schema.
+ * @param code The error of this kind of file.
+ * @throws `code` with line and column
+ */
+export function parseProtobufText(
+  text: string,
+  path: string,
+  code: TextSyntaxCode = 'E_RECORD_SYNTAX',
+): TextMessage {
+  return parseMessage(new Reader(text.replace(/^\uFEFF/, ''), path, code), undefined, 0, 1)
 }
 
 /** A float32 in the fewest digits that read back as the same float32, as protobuf prints it. */

@@ -6,14 +6,14 @@ import { reasonOf } from '../../common/hashing.ts'
 import { writeFileAtomic } from '../../common/files.ts'
 import { inspectOm } from '../../compile/index.ts'
 import { summarizeModel } from '../../onnx/index.ts'
-import { parseAmctToolConfig, resolveFromConfig } from '../../quantization/index.ts'
+import { readRecipe, resolveFromConfig } from '../../quantization/index.ts'
 import { presetsAndRecognition } from '../../quantization/presets/index.ts'
 import { exportProject, importProject } from '../../workspace/index.ts'
 import { previewDataset } from '../dataset-preview.ts'
 import type { Services } from '../engine.ts'
 import { importDataset, importModel, inputsOf, layerRows, modelForDataset, openRow } from '../library.ts'
 import { existingPath, givenPath } from '../paths.ts'
-import { checkRecipe, formatAmctConfig } from '../recipes.ts'
+import { checkRecipe, exportRecipe } from '../recipes.ts'
 import type { Handlers, TopicHandlers } from '../router.ts'
 import { createSampleProject } from '../sample-project.ts'
 import { productVersion } from '../version.ts'
@@ -138,28 +138,30 @@ function recipeHandlers({ workspace }: Services): Pick<Handlers, RecipeNames> {
       const model = modelId === undefined ? null : openRow(workspace.models.get(modelId))
       return presetsAndRecognition(model)
     },
-    'recipes.importAmct': ({ projectId, path: given, text, name }) => {
+    'recipes.importAmct': ({ projectId, path: given, text, name, modelId }) => {
       workspace.projects.get(projectId)
-      const file = given === undefined ? 'amct_config.json' : existingPath(given)
-      const config = parseAmctToolConfig(text ?? readConfig(file), file)
+      const file = given === undefined ? 'recipe' : existingPath(given)
+      const model = modelId === undefined ? undefined : openRow(workspace.models.get(modelId))
+      const { form, recipe: read, notes, tool } = readRecipe(text ?? readConfig(file), file, model)
       const title = name ?? path.basename(path.dirname(path.resolve(file)))
-      const recipe = { ...config.recipe, name: given === undefined ? (name ?? 'AMCT') : title }
+      const recipe = { ...read, name: given === undefined ? (name ?? 'AMCT') : title }
       const saved = workspace.recipes.create({ projectId, name: recipe.name, recipe, origin: 'amct' })
       changed('added', saved.id, projectId)
-      const located = (written: string): string =>
-        given === undefined ? written : resolveFromConfig(written, file)
+      const located = (written: string | undefined): string | null =>
+        written === undefined ? null : given === undefined ? written : resolveFromConfig(written, file)
       return {
         recipe: saved,
-        modelPath: located(config.model.path),
-        calibrationPath: located(config.dataset.folder),
-        notes: [],
+        form,
+        modelPath: located(tool?.model.path),
+        calibrationPath: located(tool?.dataset.folder),
+        notes,
       }
     },
-    'recipes.exportAmct': ({ id, modelId, datasetId, path: given }) => {
+    'recipes.exportAmct': ({ id, form, modelId, datasetId, path: given }) => {
       const { recipe } = workspace.recipes.get(id)
-      const model = modelId === undefined ? undefined : workspace.models.get(modelId)
+      const row = modelId === undefined ? undefined : workspace.models.get(modelId)
       const dataset = datasetId === undefined ? undefined : workspace.datasets.get(datasetId)
-      const { text, notes } = formatAmctConfig(recipe, model, dataset)
+      const { text, notes } = exportRecipe(recipe, form, row, dataset)
       const target = given === undefined ? null : givenPath(given)
       if (target !== null) writeFileAtomic(target, text)
       return { text, path: target, notes }
