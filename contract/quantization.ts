@@ -1,5 +1,6 @@
 // What crosses the boundary of calibration and quantization: the data set asked for, and what was made of the model.
 import { z } from 'zod'
+import { repairNoteSchema } from './repair.ts'
 import { activationMethodSchema, layerPrecisionSchema, weightMethodSchema } from './recipe.ts'
 
 /** Where calibration data lies and how much of it to use. Layouts: docs/quantization.md. */
@@ -151,6 +152,8 @@ export const quantizationResultSchema = z.object({
   /** The deploy model's arithmetic with the integer kernels of ONNX Runtime; where it was asked for. */
   hostCpuPath: z.string().optional(),
   layers: z.array(layerReportSchema),
+  /** Changes to the graph and the weights before and while they were quantized. Absent in records of earlier versions. */
+  repairs: z.array(repairNoteSchema).optional(),
   /** Bytes on disk, external data included. */
   sizes: z.object({
     source: z.number(),

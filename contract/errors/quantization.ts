@@ -79,4 +79,35 @@ export const quantizationErrors = {
     },
     zh: { message: '{path} 已经是量化模型：包含 {opType}（{node}）。', hint: '请提供量化前的浮点模型。' },
   },
+  E_REPAIR_BALANCE_CHANNELS: {
+    en: {
+      message: 'Layer {layer} cannot be balanced: {activation} channels of activations, {weight} of weights.',
+      hint: 'Leave the layer out of repair.balance.layers, or leave balance out of the recipe.',
+    },
+    zh: {
+      message: '层 {layer} 无法做均衡：激活有 {activation} 个通道，权重有 {weight} 个。',
+      hint: '请不要在 repair.balance.layers 中列出该层，或从配置中去掉 balance。',
+    },
+  },
+  E_REPAIR_BALANCE_FACTOR: {
+    en: {
+      message: 'Layer {layer}: the balance factor of channel {channel} is {value}.',
+      hint: 'Expected a number between 1.19e-7 and its inverse. Leave the layer out of repair.balance.layers.',
+    },
+    zh: {
+      message: '层 {layer}：通道 {channel} 的均衡因子为 {value}。',
+      hint: '应在 1.19e-7 与其倒数之间。请不要在 repair.balance.layers 中列出该层。',
+    },
+  },
+  E_REPAIR_WEIGHT_RANGE: {
+    en: {
+      message:
+        'Layer {layer}: a weight or bias would exceed the range of its element type after weight repair.',
+      hint: 'Leave the layer out of repair.balance.layers, or turn off repair.equalize.',
+    },
+    zh: {
+      message: '层 {layer}：权重修复后，有权重或偏置超出其数据类型的范围。',
+      hint: '请不要在 repair.balance.layers 中列出该层，或关闭 repair.equalize。',
+    },
+  },
 } satisfies ErrorCatalog

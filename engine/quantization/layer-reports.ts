@@ -86,17 +86,28 @@ function weightRecord(name: string, scales: Float32Array, bits: 8 | 4): LayerRec
   }
 }
 
-/** AMCT's record of a plan. Scales of groups have no place in it. */
-export function planRecords(plan: QuantizationPlan): LayerRecord[] {
+/**
+ * AMCT's record of a plan. Scales of groups have no place in it.
+ * @param balanceFactors What the inputs of layers were divided by, by layer.
+ */
+export function planRecords(
+  plan: QuantizationPlan,
+  balanceFactors: ReadonlyMap<string, Float32Array> = new Map(),
+): LayerRecord[] {
   const inputs = ({ activation }: LayerPlan | PoolPlan): Partial<LayerRecord> => ({
     scaleD: activation.scale,
     offsetD: activation.offset,
     activationType: 'INT8',
   })
+  const balanceOf = (layer: string): Partial<LayerRecord> => {
+    const factors = balanceFactors.get(layer)
+    return factors ? { balanceFactors: [...factors] } : {}
+  }
   return [
     ...plan.layers.map((layer) => ({
       ...weightRecord(layer.name, layer.scales, layer.precision === 'w4a8' ? 4 : 8),
       ...inputs(layer),
+      ...balanceOf(layer.name),
     })),
     ...plan.weightOnly
       .filter((layer) => layer.groupSize === 0)

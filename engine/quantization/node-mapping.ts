@@ -23,8 +23,16 @@ function originalNames(
   return products.get(node.name) ?? (sources.has(node.name) ? [node.name] : [])
 }
 
-/** Builds the mapping of a deploy model. An AscendDequant stands for the layer whose floating-point result it gives. */
-export function nodeMapping(source: Model, deploy: Model, plan: QuantizationPlan): NodeMapping {
+/**
+ * Builds the mapping of a deploy model. An AscendDequant stands for the layer whose floating-point result it gives.
+ * @param origins For nodes that weight repair changed or added: the nodes they stand for in the model before it.
+ */
+export function nodeMapping(
+  source: Model,
+  deploy: Model,
+  plan: QuantizationPlan,
+  origins: ReadonlyMap<string, string[]> = new Map(),
+): NodeMapping {
   const nodes = source.graph.nodes
   const originalsOf = (name: string, indices: readonly (number | undefined)[]): [string, string[]] => {
     const originals = indices.filter((index) => index !== undefined)
@@ -38,7 +46,7 @@ export function nodeMapping(source: Model, deploy: Model, plan: QuantizationPlan
   const sources = new Set([...nodes.map((node) => node.name), ...planned])
   sources.delete('')
   const op = deploy.graph.nodes.map((node): MappedOperator => {
-    const originals = originalNames(node, sources, products)
+    const originals = originalNames(node, sources, products).flatMap((name) => origins.get(name) ?? [name])
     return {
       name: node.name,
       type: node.opType,

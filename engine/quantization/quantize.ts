@@ -28,6 +28,7 @@ import { buildFakeQuantModel } from './fake-quant-writer.ts'
 import { buildHostCpuModel } from './host-cpu-writer.ts'
 import { nodeMapping } from './node-mapping.ts'
 import { layerReports, planRecords } from './layer-reports.ts'
+import { biasCorrector, prepareModel, type PreparedModel, sourceNodes } from './prepare/index.ts'
 import { type ChosenLayer, planQuantization, type QuantizationPlan } from './plan.ts'
 import type { ChosenPool } from './pooling.ts'
 import { formatRecords } from './record-file.ts'
@@ -141,13 +142,14 @@ interface Written {
 
 /** Writes all files, or none: what is already there of this run is removed when a later one fails. */
 function writeAll(
-  source: Model,
+  prepared: PreparedModel,
   plan: QuantizationPlan,
   paths: OutputPaths,
   spill: WeightSpill,
   context: WorkContext,
 ): Written {
   const written: string[] = []
+  const { model: source, notes, balanceFactors } = prepared
   const total = paths.hostCpuPath === undefined ? 4 : 5
   const step = (done: number, file: string): void => {
     if (context.signal?.aborted) throw new AppError('E_CANCELLED')
@@ -162,13 +164,11 @@ function writeAll(
     const fakeQuant = saveModel(buildFakeQuantModel(source, plan), paths.fakeQuantPath)
     written.push(...fakeQuant.files.map((file) => file.path))
     step(2, paths.quantJsonPath)
-    writeFileAtomic(
-      paths.quantJsonPath,
-      `${JSON.stringify(nodeMapping(source, deployModel, plan), null, 1)}\n`,
-    )
+    const mapping = nodeMapping(source, deployModel, plan, sourceNodes(notes))
+    writeFileAtomic(paths.quantJsonPath, `${JSON.stringify(mapping, null, 1)}\n`)
     written.push(paths.quantJsonPath)
     step(3, paths.recordPath)
-    writeFileAtomic(paths.recordPath, formatRecords(planRecords(plan)))
+    writeFileAtomic(paths.recordPath, formatRecords(planRecords(plan, balanceFactors)))
     written.push(paths.recordPath)
     const { hostCpuPath } = paths
     if (hostCpuPath !== undefined) step(4, hostCpuPath)
@@ -184,35 +184,47 @@ function writeAll(
 /**
  * Quantizes a model to INT8 by a recipe and writes the deploy model, its runnable twin, the node mapping and the record.
  * @throws E_QUANTIZE_SOURCE, E_QUANTIZE_NOTHING, E_LAYER_UNKNOWN, E_WEIGHT_NOT_FINITE, E_BIAS_OVERFLOW, E_FILE_WRITE,
- * E_CANCELLED, and what opening the model, opening the data set and calibrating throw. Nothing is left behind then.
+ * E_CANCELLED, E_REPAIR_*, and what opening the model, opening the data set and calibrating throw. Nothing is left behind then.
  */
 export async function quantizeModel(
   request: QuantizeRequest,
   context: WorkContext = {},
 ): Promise<QuantizationResult> {
+  const { recipe } = request
   const paths = outputPaths(request.outputPrefix, request.hostCpuModel)
   Object.values(paths).forEach(checkWritable)
   const source = request.model ?? openModel(request.modelPath)
   checkFloatingPoint(source)
-  const model = upgradeOpset(source, PER_CHANNEL_OPSET)
-  const selection = selectLayers(model, request.recipe)
-  checkSomething(model, selection)
-  const dataset = openDataset(request.dataset, modelInputs(model))
+  const original = upgradeOpset(source, PER_CHANNEL_OPSET)
+  checkSomething(original, selectLayers(original, recipe))
+  const dataset = openDataset(request.dataset, modelInputs(original))
 
   const started = performance.now()
-  const ranges = await calibrate(model, selection, dataset, path.dirname(paths.deployPath), context)
+  using spill = new WeightSpill(paths.deployPath)
+  const temporaryFolder = path.dirname(paths.deployPath)
+  const prepared = await prepareModel(original, recipe, dataset, { store: spill, temporaryFolder }, context)
+  const { model } = prepared
+  const selection = selectLayers(model, recipe, original)
+  const { chosen, weightOnly, pools } = selection
+  const ranges = await calibrate(model, selection, dataset, temporaryFolder, context)
+  const corrector = recipe.repair.bias_correction
+    ? await biasCorrector(model, chosen, ranges, dataset, { temporaryFolder }, context)
+    : undefined
   const sha256 = dataset.digest(context.signal)
   const calibrated = performance.now()
-  using spill = new WeightSpill(paths.deployPath)
-  const { chosen, weightOnly, pools } = selection
-  const plan = planQuantization(model, chosen, ranges, spill, context, { weightOnly, pools })
+  const plan = planQuantization(model, chosen, ranges, spill, context, {
+    weightOnly,
+    pools,
+    ...(corrector && { correctBias: corrector.correctBias }),
+  })
   const planned = performance.now()
-  const { deploy, fakeQuant, hostCpu } = writeAll(model, plan, paths, spill, context)
+  const { deploy, fakeQuant, hostCpu } = writeAll(prepared, plan, paths, spill, context)
   const finished = performance.now()
 
   return {
     ...paths,
     layers: layerReports(model, selection, plan),
+    repairs: [...prepared.notes, ...(corrector?.notes ?? [])],
     sizes: {
       source: sourceBytes(source),
       deploy: deploy.bytes,

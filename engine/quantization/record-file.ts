@@ -18,6 +18,8 @@ export interface LayerRecord {
   offsetD?: number
   scaleW: number[]
   offsetW: number[]
+  /** What each channel of the input was divided by before quantization (AMCT, DMQ balancer). */
+  balanceFactors?: number[]
   /** "INT8" and the like; absent in older files. */
   activationType?: string
   weightType?: string
@@ -36,6 +38,7 @@ function formatRecord(record: LayerRecord): string {
     ...(record.offsetD === undefined ? [] : [`offset_d: ${record.offsetD}`]),
     ...record.scaleW.map((scale) => `scale_w: ${float32Text(scale)}`),
     ...record.offsetW.map((offset) => `offset_w: ${offset}`),
+    ...(record.balanceFactors ?? []).map((factor) => `tensor_balance_factor: ${float32Text(factor)}`),
     ...(record.activationType === undefined ? [] : [`act_type: ${quoteText(record.activationType)}`]),
     ...(record.weightType === undefined ? [] : [`wts_type: ${quoteText(record.weightType)}`]),
   ]
@@ -82,12 +85,14 @@ function readRecord(value: TextMessage, layer: string, path: string): LayerRecor
   if (stray !== undefined) throw valueError(path, layer, 'offset_w', String(stray), '0')
   const activationType = word(value, 'act_type') ?? word(value, 'dst_type') ?? word(value, 'op_data_type')
   const weightType = word(value, 'wts_type')
+  const balanceFactors = scale('tensor_balance_factor')
   return {
     layer,
     ...(scaleD !== undefined && { scaleD }),
     ...(offsetD !== undefined && { offsetD }),
     scaleW: scale('scale_w'),
     offsetW,
+    ...(balanceFactors.length > 0 && { balanceFactors }),
     ...(activationType !== undefined && { activationType }),
     ...(weightType !== undefined && { weightType }),
   }
