@@ -1,6 +1,7 @@
 // Shape rules of layers with weights: convolutions, matrix products, normalisations, recurrent layers; and of pooling.
 import { floatsAttribute, stringAttribute } from '../attributes.ts'
 import { DataType } from '../model.ts'
+import { unpackedDims } from '../packed-int4.ts'
 import { broadcast, dimsText } from './context.ts'
 import type { Dim, Dims, OpContext, ShapeRule } from './context.ts'
 
@@ -15,6 +16,13 @@ const QUANTIZED: ReadonlySet<DataType> = new Set<DataType>([
 /** Layers of an Ascend deploy model take integers and accumulate in int32 (AMCT; AscendDequant reads int32). */
 function accumulatorType(input: DataType): DataType {
   return QUANTIZED.has(input) ? DataType.INT32 : input
+}
+
+/** Dimensions of a weight; INT4 ones of a deploy model are stored in pairs. */
+function weightDims(context: OpContext, index: number): Dims {
+  const dims = context.dims(index)
+  const packable = context.type(0) === DataType.INT8 && context.type(index) === DataType.INT8
+  return dims && packable ? unpackedDims(context.node, dims, context.dims(0)) : dims
 }
 
 interface Window {
@@ -92,7 +100,7 @@ function convDims(context: OpContext, x: Dims, weight: Dims): Dims {
 /** Input indices of data and weight and the output type, for the integer forms of Conv. */
 function convolution(weightIndex: number, outputType: (context: OpContext) => DataType): ShapeRule {
   return (context) => {
-    context.set(0, outputType(context), convDims(context, context.dims(0), context.dims(weightIndex)))
+    context.set(0, outputType(context), convDims(context, context.dims(0), weightDims(context, weightIndex)))
   }
 }
 
@@ -151,7 +159,7 @@ function matmulDims(context: OpContext, a: Dims, b: Dims): Dims {
 
 function matmul(bIndex: number, outputType: (context: OpContext) => DataType): ShapeRule {
   return (context) => {
-    context.set(0, outputType(context), matmulDims(context, context.dims(0), context.dims(bIndex)))
+    context.set(0, outputType(context), matmulDims(context, context.dims(0), weightDims(context, bIndex)))
   }
 }
 
@@ -161,7 +169,7 @@ function transposedIf(dims: Dims, flag: number): Dims {
 
 const gemm: ShapeRule = (context) => {
   const a = transposedIf(context.dims(0), context.int('transA', 0))
-  const b = transposedIf(context.dims(1), context.int('transB', 0))
+  const b = transposedIf(weightDims(context, 1), context.int('transB', 0))
   if (a && a.length !== 2) throw context.fail(`A is ${dimsText(a)}, expected 2 dimensions`)
   if (b && b.length !== 2) throw context.fail(`B is ${dimsText(b)}, expected 2 dimensions`)
   if (a && b) context.same(a[1]!, b[0]!, 'inner sizes')
@@ -258,6 +266,9 @@ function roundHalfUp(value: number): number {
 
 /** The type of the first input. */
 const inputType = (context: OpContext): DataType => context.type(0)
+
+/** Matrix product of two inputs that stays in the type of the first. */
+export const plainProduct: ShapeRule = matmul(1, inputType)
 
 export const layerRules: Readonly<Record<string, ShapeRule>> = {
   Conv: convolution(1, (context) => accumulatorType(context.type(0))),

@@ -2,7 +2,7 @@
 import { findAttribute, stringAttribute } from '../attributes.ts'
 import { DataType } from '../model.ts'
 import type { Node } from '../model.ts'
-import { layerRules } from './layers.ts'
+import { layerRules, plainProduct } from './layers.ts'
 import { broadcast } from './context.ts'
 import type { OpContext, ShapeRule } from './context.ts'
 
@@ -60,6 +60,8 @@ export const quantizedRules: Readonly<Record<string, ShapeRule>> = {
   AscendAntiQuant: ascendFloat,
   AscendWeightQuant: typed((context) => destinationType(context.node)),
   AscendRequant: typed(() => DataType.INT8),
+  // CANN's weight-only product: (x, weight, antiquant_scale, ...).
+  NPUWeightQuantBatchMatmulV2: plainProduct,
 }
 
 /** Domain of the simulated compiler's payload, docs/om-format.md. */
@@ -67,6 +69,7 @@ export const ascendsimRules: Readonly<Record<string, ShapeRule>> = {
   RoundFp16: sameAsFirst,
   AscendQuant: typed(() => DataType.UINT8),
   AscendQuantS8: typed(() => DataType.INT8),
+  AscendBias: typed(() => DataType.INT32),
   AscendDequant: typed(() => DataType.FLOAT),
   AscendAntiQuant: typed(() => DataType.FLOAT),
 }
