@@ -19,8 +19,7 @@ const INT8_MIN = -128
 const INT8_MAX = 127
 const INT32_MIN = -(2 ** 31)
 const INT32_MAX = 2 ** 31 - 1
-/** The smallest positive FLOAT16. */
-const SMALLEST_FLOAT16 = 2 ** -24
+const LARGEST_FLOAT16 = 65_504
 /** Adding and subtracting 1.5 * 2^52 leaves the nearest integer, ties to even, for |x| < 2^51. */
 const ROUNDING_CONSTANT = 1.5 * 2 ** 52
 
@@ -169,9 +168,9 @@ function searchedScale(values: Float32Array, grid: WeightGrid, largest: number):
   return grid.method === 'kl' ? klScale(values, grid.bits) : mseScale(values, grid.bits, largest)
 }
 
-/** A scale that FLOAT16 holds; what vanishes there becomes its smallest number. */
+/** The nearest FLOAT16; scales are never below 2^-23, so none vanishes. */
 function float16Scale(scale: number): number {
-  return roundToFloat16(Float32Array.of(scale))[0] || SMALLEST_FLOAT16
+  return Math.min(roundToFloat16(Float32Array.of(scale))[0] as number, LARGEST_FLOAT16)
 }
 
 /**
