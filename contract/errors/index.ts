@@ -6,6 +6,7 @@ import { cliErrors } from './cli.ts'
 import { commonErrors } from './common.ts'
 import { compileErrors } from './compile.ts'
 import { deviceErrors } from './device.ts'
+import { evaluationErrors } from './evaluation.ts'
 import { interopErrors } from './interop.ts'
 import { onnxErrors } from './onnx.ts'
 import { quantizationErrors } from './quantization.ts'
@@ -20,6 +21,7 @@ const catalog = {
   ...calibrationErrors,
   ...quantizationErrors,
   ...interopErrors,
+  ...evaluationErrors,
   ...compileErrors,
   ...deviceErrors,
   ...benchmarkErrors,

@@ -11,6 +11,11 @@ export interface ResampleOptions {
   rounds?: number
   seed?: number
   confidence?: number
+  /**
+   * The statistic of the samples themselves, for statistics that resampling biases (repeated samples raise FID): the
+   * interval is moved so that the mean of the resamples falls on it.
+   */
+  centre?: number
 }
 
 const DEFAULT_CONFIDENCE = 0.95
@@ -42,7 +47,9 @@ export function bootstrapInterval(
   }
   values.sort()
   const tail = (1 - confidence) / 2
-  return { low: quantile(values, tail), high: quantile(values, 1 - tail), confidence }
+  const shift =
+    options.centre === undefined ? 0 : options.centre - values.reduce((sum, value) => sum + value, 0) / rounds
+  return { low: quantile(values, tail) + shift, high: quantile(values, 1 - tail) + shift, confidence }
 }
 
 /** Bootstrap interval of a mean. */

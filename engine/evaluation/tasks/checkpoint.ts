@@ -1,0 +1,98 @@
+// Results on the way: one file per finished sample, so that a killed evaluation goes on where it was and ends with the same
+// report. Numbers are kept as the bits they are.
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import { z } from 'zod'
+import { AppError } from '../../../contract/errors/index.ts'
+import { sampleResultSchema, type SampleResult } from '../../../contract/evaluation.ts'
+import { writeFileAtomic } from '../../common/files.ts'
+
+const FOLDER = 'checkpoint'
+
+const storedSchema = z.object({
+  sides: z.array(
+    z.object({
+      sample: sampleResultSchema,
+      /** float32 vectors by name, base64. */
+      vectors: z.record(z.string(), z.string()),
+      seconds: z.number(),
+    }),
+  ),
+})
+
+/** What one side made of one sample. */
+export interface SideSample {
+  sample: SampleResult
+  /** Features, embeddings, losses: what the metrics of whole sets are computed of. */
+  vectors: Record<string, Float32Array>
+  seconds: number
+}
+
+function toText(vector: Float32Array): string {
+  return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('base64')
+}
+
+function fromText(text: string): Float32Array {
+  const bytes = Buffer.from(text, 'base64')
+  const copy = new Float32Array(bytes.byteLength / 4)
+  new Uint8Array(copy.buffer).set(bytes)
+  return copy
+}
+
+/** The finished samples of an evaluation in its output folder. */
+export class Checkpoints {
+  readonly #folder: string
+
+  /**
+   * @param identity Hash of everything that decides the results.
+   * @param resume Keeps what is there if it has the same identity; otherwise everything starts anew.
+   * @throws E_EVALUATION_MISMATCH, E_FILE_WRITE
+   */
+  constructor(outputFolder: string, identity: Record<string, string>, resume: boolean) {
+    this.#folder = path.join(outputFolder, FOLDER)
+    const header = path.join(this.#folder, 'evaluation.json')
+    if (resume && existsSync(header)) {
+      const stored = JSON.parse(readFileSync(header, 'utf8')) as Record<string, string>
+      const what = Object.keys(identity).find((key) => stored[key] !== identity[key])
+      if (what !== undefined) throw new AppError('E_EVALUATION_MISMATCH', { path: outputFolder, what })
+      return
+    }
+    rmSync(this.#folder, { recursive: true, force: true })
+    mkdirSync(this.#folder, { recursive: true })
+    writeFileAtomic(header, `${JSON.stringify(identity, null, 1)}\n`)
+  }
+
+  #file(index: number): string {
+    return path.join(this.#folder, `${String(index).padStart(6, '0')}.json`)
+  }
+
+  /** The finished sample, or undefined: a damaged file counts as unfinished. */
+  read(index: number): SideSample[] | undefined {
+    const file = this.#file(index)
+    if (!existsSync(file)) return undefined
+    try {
+      const { sides } = storedSchema.parse(JSON.parse(readFileSync(file, 'utf8')))
+      return sides.map(({ sample, vectors, seconds }) => ({
+        sample,
+        seconds,
+        vectors: Object.fromEntries(Object.entries(vectors).map(([name, text]) => [name, fromText(text)])),
+      }))
+    } catch {
+      return undefined
+    }
+  }
+
+  write(index: number, sides: readonly SideSample[]): void {
+    const stored = sides.map(({ sample, vectors, seconds }) => ({
+      sample,
+      seconds,
+      vectors: Object.fromEntries(Object.entries(vectors).map(([name, vector]) => [name, toText(vector)])),
+    }))
+    writeFileAtomic(this.#file(index), `${JSON.stringify({ sides: stored })}\n`)
+  }
+
+  /** Nothing is needed any more: the report holds it all. */
+  remove(): void {
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
