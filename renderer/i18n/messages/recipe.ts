@@ -17,6 +17,7 @@ export const recipe = section(
     from: 'from',
     to: 'to',
     whole: 'the recipe',
+    nothingQuantized: 'Nothing is quantized unless a rule says so.',
     precision: {
       int8: 'W8A8',
       w4a8: 'W4A8',
@@ -30,7 +31,7 @@ export const recipe = section(
       w4a8: 'INT4 weights, INT8 activations. Half the weights of W8A8; loses more, so repair the rounding.',
       w8a16: 'INT8 weights, FP16 activations. Half the weights of FP16, hardly any loss, FP16 arithmetic.',
       w4a16: 'INT4 weights, FP16 activations. A quarter of the weights of FP16; for large MatMul layers.',
-      fp16: 'Nothing is quantized unless a rule says so.',
+      fp16: 'Left in floating point; the device computes it in FP16.',
       float: 'The layer stays as it is in the model.',
     },
     activation: {
@@ -66,9 +67,9 @@ export const recipe = section(
       mse: { name: 'squared error', hint: 'Least squared quantization error, both ends searched.' },
       ifmr: {
         name: 'IFMR',
-        hint: 'AMCT’s default: searches around a trimmed maximum for least squared error.',
+        hint: "AMCT's default: searches around a trimmed maximum for least squared error.",
       },
-      hfmg: { name: 'HFMG', hint: 'AMCT’s histogram search. Depends slightly on the order of the samples.' },
+      hfmg: { name: 'HFMG', hint: "AMCT's histogram search. Depends slightly on the order of the samples." },
       auto: {
         name: 'automatic',
         hint: 'Tries every method on every tensor and takes the best SQNR. Slowest to calibrate; costs nothing on the device.',
@@ -98,7 +99,7 @@ export const recipe = section(
       hint: 'For convolutions; MatMul and Gemm have one scale per tensor.',
     },
     weightMethod: {
-      max_abs: { name: 'largest magnitude', hint: 'No weight is clipped. AMCT’s ARQ.' },
+      max_abs: { name: 'largest magnitude', hint: "No weight is clipped. AMCT's ARQ." },
       kl: {
         name: 'KL divergence',
         hint: 'Shrinks the range by up to 7 % where that resembles the weights more (AMCT).',
@@ -145,7 +146,7 @@ export const recipe = section(
       },
     },
     balance: {
-      dmq: { name: 'DMQ', hint: 'AMCT’s balancer.' },
+      dmq: { name: 'DMQ', hint: "AMCT's balancer." },
       smoothquant: { name: 'SmoothQuant', hint: 'The published form; same place, other factors.' },
     },
     rounding: {
@@ -156,7 +157,7 @@ export const recipe = section(
       },
       adaround: {
         name: 'AdaRound',
-        text: 'Learns up or down for every weight from the layer’s output. Costs nothing on the device, minutes here. Helps convolutions, above all with INT4.',
+        text: "Learns up or down for every weight from the layer's output. Costs nothing on the device, minutes here. Helps convolutions, above all with INT4.",
       },
       gptq: {
         name: 'GPTQ',
@@ -167,10 +168,15 @@ export const recipe = section(
     lists: { skip_layers: 'Layers left in floating point', fp16_layers: 'Layers in FP16' },
     rules: {
       title: 'Rules',
-      precedence: 'layer beats operator type, operator type beats common',
-      order:
-        'Read from top to bottom: a lower rule wins. The lists of layers left out stand between operator types and layers.',
+      order: 'Layer beats operator type, operator type beats common: the lower row wins.',
+      none: 'No rules yet: add one for an operator type, or for layers by name or pattern.',
       scope: { common: 'common', op_type: 'operator type', layer: 'layer' },
+      list: {
+        skip_op_types: 'types left out',
+        skip_layers: 'layers left out',
+        fp16_layers: 'FP16 layers',
+      },
+      listHint: 'This list is under Settings, Layers left out',
       columns: {
         scope: 'For',
         target: 'Name or pattern',
@@ -184,9 +190,9 @@ export const recipe = section(
       editTitle: 'Rule',
       weaker: 'Move up: weaker',
       stronger: 'Move down: stronger',
-      noFurther: 'It cannot go further: layer rules stay below operator types',
+      noFurther: 'It cannot go further: rules move among those of their kind',
       selectFirst: 'Select a rule first',
-      asCommon: 'as above',
+      asCommon: 'leave as it is',
       pattern: 'Node name, module path or weight',
       patternNote: '* stands for any characters; a module path also names everything inside it.',
       placeholder: 'e.g. unet.up_blocks.3.*',
@@ -278,6 +284,7 @@ export const recipe = section(
     from: '起',
     to: '止',
     whole: '配方',
+    nothingQuantized: '除规则指定外均不量化。',
     precision: {
       int8: 'W8A8',
       w4a8: 'W4A8',
@@ -291,7 +298,7 @@ export const recipe = section(
       w4a8: '权重 INT4，激活 INT8。权重为 W8A8 的一半；损失更大，宜配合取整修复。',
       w8a16: '权重 INT8，激活 FP16。权重为 FP16 的一半，几乎无损，按 FP16 计算。',
       w4a16: '权重 INT4，激活 FP16。权重为 FP16 的四分之一，适合大型 MatMul。',
-      fp16: '除规则指定外均不量化。',
+      fp16: '保持浮点，设备按 FP16 计算。',
       float: '该层与原模型一致。',
     },
     activation: {
@@ -399,9 +406,11 @@ export const recipe = section(
     lists: { skip_layers: '保持浮点的层', fp16_layers: 'FP16 层' },
     rules: {
       title: '规则',
-      precedence: '层优先于算子类型，算子类型优先于通用设置',
-      order: '自上而下阅读，下面的规则优先。不量化的层列表位于算子类型与层规则之间。',
+      order: '层优先于算子类型，算子类型优先于通用设置：下面的行优先。',
+      none: '还没有规则：可按算子类型，或按名称、模式为层添加。',
       scope: { common: '通用', op_type: '算子类型', layer: '层' },
+      list: { skip_op_types: '不量化的类型', skip_layers: '不量化的层', fp16_layers: 'FP16 层' },
+      listHint: '该列表位于“设置”的“不量化的层”中',
       columns: {
         scope: '对象',
         target: '名称或模式',
@@ -415,9 +424,9 @@ export const recipe = section(
       editTitle: '规则',
       weaker: '上移：优先级降低',
       stronger: '下移：优先级升高',
-      noFurther: '无法再移动：层规则始终在算子类型之下',
+      noFurther: '无法再移动：规则只在同类之间移动',
       selectFirst: '请先选择一条规则',
-      asCommon: '沿用上方',
+      asCommon: '不改变',
       pattern: '节点名、模块路径或权重名',
       patternNote: '* 表示任意字符；模块路径同时包含其中的所有层。',
       placeholder: '例如 unet.up_blocks.3.*',

@@ -13,7 +13,7 @@ export interface LayerDecision {
 }
 
 /**
- * Prepares a recipe for many layers: precision of the recipe, then rules by operator type, skipped types, skipped
+ * Prepares a recipe for many layers: precision of the recipe, then skipped types, rules by operator type, skipped
  * layers, FP16 layers and rules by layer, whatever comes later winning (docs/recipes.md).
  */
 export function decider(recipe: Recipe): (layer: LayerNames) => LayerDecision {
@@ -24,12 +24,12 @@ export function decider(recipe: Recipe): (layer: LayerNames) => LayerDecision {
     at === undefined ? null : (list[at] ?? null)
   return (layer) => {
     let decision: LayerDecision = { precision: recipe.precision, by: 'default', pattern: null }
+    if (recipe.skip_op_types.includes(layer.opType)) {
+      decision = { precision: 'float', by: 'skip-type', pattern: layer.opType }
+    }
     const byType = recipe.op_types.findLast((rule) => rule.op_type === layer.opType && rule.precision)
     if (byType?.precision) {
       decision = { precision: byType.precision, by: 'op-type', pattern: byType.op_type }
-    }
-    if (recipe.skip_op_types.includes(layer.opType)) {
-      decision = { precision: 'float', by: 'skip-type', pattern: layer.opType }
     }
     const skip = fromList(recipe.skip_layers, skipped.matches(layer).at(-1))
     if (skip !== null) decision = { precision: 'float', by: 'skip', pattern: skip }

@@ -37,6 +37,14 @@ function toRule(entry: OpTypeRule | LayerOverride): Rule {
 const toOpType = ({ target, settings }: Rule): OpTypeRule => ({ op_type: target, ...settings })
 const toOverride = ({ target, settings }: Rule): LayerOverride => ({ layer: target, ...settings })
 
+export type ListName = 'skip_op_types' | 'skip_layers' | 'fp16_layers'
+
+/** A row of the table of rules: what holds for all, a list of layers left out, or a rule. */
+export type TableRow =
+  | { scope: 'common'; matches: number }
+  | { scope: 'list'; list: ListName; patterns: readonly string[]; matches: number }
+  | RuleRow
+
 /** All rules from the weakest to the strongest, with the number of layers each of them names. */
 export function ruleRows(recipe: Recipe, layers: readonly LayerNames[]): RuleRow[] {
   const index = new PatternIndex(recipe.overrides.map((entry) => entry.layer))
@@ -53,6 +61,25 @@ export function ruleRows(recipe: Recipe, layers: readonly LayerNames[]): RuleRow
       matches: byType.get(entry.op_type) ?? 0,
     })),
     ...recipe.overrides.map((entry, at) => ({ ...toRule(entry), index: at, matches: byPattern[at] ?? 0 })),
+  ]
+}
+
+/** Everything that decides a layer, from the weakest to the strongest; lists that are empty are left out. */
+export function tableRows(recipe: Recipe, layers: readonly LayerNames[]): TableRow[] {
+  const rules = ruleRows(recipe, layers)
+  const list = (name: ListName, matches: (layer: LayerNames) => boolean): TableRow[] => {
+    const patterns = recipe[name]
+    if (patterns.length === 0) return []
+    return [{ scope: 'list', list: name, patterns, matches: layers.filter(matches).length }]
+  }
+  const [skipped, half] = [new PatternIndex(recipe.skip_layers), new PatternIndex(recipe.fp16_layers)]
+  return [
+    { scope: 'common', matches: layers.length },
+    ...list('skip_op_types', (layer) => recipe.skip_op_types.includes(layer.opType)),
+    ...rules.filter((rule) => rule.scope === 'op_type'),
+    ...list('skip_layers', (layer) => skipped.matchesAny(layer)),
+    ...list('fp16_layers', (layer) => half.matchesAny(layer)),
+    ...rules.filter((rule) => rule.scope === 'layer'),
   ]
 }
 

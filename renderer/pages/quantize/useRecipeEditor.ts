@@ -28,6 +28,8 @@ export interface RecipeEditor {
   redo: () => void
   /** Takes a recipe as the saved state and forgets the history. */
   adopt: (saved: Recipe, unsaved?: boolean) => void
+  /** Takes what became of the recipe that was sent as the saved state; history and later edits stay. */
+  settle: (sent: Recipe, saved: Recipe) => void
   check: ShallowRef<RecipeCheck | null>
   checking: Ref<boolean>
   checkError: Ref<ErrorShape | null>
@@ -69,6 +71,11 @@ export function useRecipeEditor(modelId: Ref<string | null>): RecipeEditor {
     savedText.value = unsaved ? '' : JSON.stringify(saved)
     past.value = []
     future.value = []
+  }
+
+  function settle(sent: Recipe, saved: Recipe): void {
+    recipe.value = recipe.value === sent ? saved : { ...recipe.value, name: saved.name }
+    savedText.value = JSON.stringify(saved)
   }
 
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -118,6 +125,7 @@ export function useRecipeEditor(modelId: Ref<string | null>): RecipeEditor {
     undo,
     redo,
     adopt,
+    settle,
     check,
     checking,
     checkError,

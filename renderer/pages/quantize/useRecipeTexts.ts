@@ -22,6 +22,9 @@ export interface RecipeTexts {
   invalid: (invalid: Invalid) => string
 }
 
+/** What a rule leaves as it is. */
+const UNSET = '–'
+
 export function useRecipeTexts(): RecipeTexts {
   const { t } = useI18n()
 
@@ -71,15 +74,14 @@ export function useRecipeTexts(): RecipeTexts {
     return which === 'weight' ? weight(recipe.weight) : repair(recipe.repair)
   }
 
-  const unset = (): string => t('recipe.rules.asCommon')
   return {
     precision,
     activation,
     weight,
     repair,
     part,
-    ruleActivation: (settings) => (settings.activation ? activation(settings.activation) : unset()),
-    ruleWeight: (settings) => (settings.weight && weight(settings.weight)) || unset(),
+    ruleActivation: (settings) => (settings.activation ? activation(settings.activation) : UNSET),
+    ruleWeight: (settings) => (settings.weight && weight(settings.weight)) || UNSET,
     invalid: ({ key, values }) => t(`recipe.invalid.${key}`, values),
   }
 }

@@ -19,8 +19,8 @@ async function finish(rpc: RpcClient, job: Job): Promise<Job> {
   })
 }
 
-/** Runs real comparisons, so that every picture shows figures the product really computed. */
-export async function prepareWorkspace(rpc: RpcClient): Promise<PreparedWorkspace> {
+/** Runs real comparisons where wanted, so that every picture shows figures the product really computed. */
+export async function prepareWorkspace(rpc: RpcClient, withRuns = true): Promise<PreparedWorkspace> {
   await rpc.invoke('settings.set', { tourDone: true })
   const project = await rpc.invoke('projects.createSample', {})
   const projectId = project.id
@@ -46,7 +46,7 @@ export async function prepareWorkspace(rpc: RpcClient): Promise<PreparedWorkspac
     { ...base, device: 'cpu', scenario: { minRuns: 70, minDurationMs: 500, warmupRuns: 5, warmupMs: 200 } },
   ]
   const runIds: string[] = []
-  for (const request of requests) {
+  for (const request of withRuns ? requests : []) {
     const job = await finish(rpc, await rpc.invoke('jobs.start', { projectId, kind: 'compare', request }))
     if (job.runId) runIds.push(job.runId)
     else console.error(`${job.title}: ${job.state} ${job.error?.message ?? ''}`)

@@ -1,11 +1,12 @@
 // Screenshots of every page in both sizes, themes and languages from the served product: artifacts/screens/*.png.
 // axe-core looks at every page as well; serious findings are printed and fail the run.
 // Run: npx node test/e2e/screens/take.ts [only=PAGE,...] [quick]    (after npm run build:renderer)
+// `only=quantize` takes that page with all its states; comparisons are run only for pages that show them.
 import { cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import os from 'node:os'
 import path from 'node:path'
-import { chromium, type Page } from 'playwright-core'
+import { chromium, type Locator, type Page } from 'playwright-core'
 import { startServer } from '../../../cli/serve/server.ts'
 import { connect } from './connect.ts'
 import { prepareWorkspace, type PreparedWorkspace } from './prepare.ts'
@@ -17,6 +18,11 @@ const only = process.argv
   ?.slice(5)
   .split(',')
 const quick = process.argv.includes('quick')
+const wanted = (name: string): boolean =>
+  !only || only.some((page) => name === page || name.startsWith(`${page}-`))
+/** Pages that are the same without a finished comparison. */
+const WITHOUT_RUNS = /^(models|data|quantize|devices|settings|palette|shortcuts|picker)/
+const needsRuns = !only || only.some((page) => !WITHOUT_RUNS.test(page))
 
 interface Screen {
   name: string
@@ -32,12 +38,17 @@ function screens(workspace: PreparedWorkspace): Screen[] {
     await page.keyboard.press(key)
     await page.waitForTimeout(300)
   }
+  const quantize = `${project}/quantize`
+  const click = async (page: Page, locator: Locator): Promise<void> => {
+    await locator.click()
+    await page.waitForTimeout(400)
+  }
   const list: Screen[] = [
     { name: 'home', hash: '#/' },
     { name: 'overview', hash: project },
     { name: 'models', hash: `${project}/models` },
     { name: 'data', hash: `${project}/data` },
-    { name: 'quantize', hash: `${project}/quantize` },
+    { name: 'quantize', hash: quantize },
     { name: 'jobs', hash: `${project}/jobs` },
     { name: 'devices', hash: '#/devices' },
     { name: 'settings', hash: '#/settings' },
@@ -50,9 +61,54 @@ function screens(workspace: PreparedWorkspace): Screen[] {
     },
     {
       name: 'quantize-json',
-      hash: `${project}/quantize`,
+      hash: quantize,
       act: async (page) => {
-        await page.getByRole('radio', { name: 'JSON' }).click()
+        await click(page, page.getByRole('radio', { name: 'JSON' }))
+        const text = page.locator('textarea')
+        const written = await text.inputValue()
+        await text.fill(written.replace(/"method": "\w+"/, '"method": "percentile",\n    "percentile": 400'))
+        await page.waitForTimeout(200)
+      },
+    },
+    {
+      name: 'quantize-repair',
+      hash: quantize,
+      act: async (page) => {
+        const heads = page.locator('.disclosure .head')
+        await heads.nth(0).click()
+        await heads.nth(1).click()
+        await heads.nth(3).click()
+        await page.locator('.el-switch').nth(3).click()
+        await page.locator('.el-switch').nth(4).click()
+        await page.waitForTimeout(400)
+      },
+    },
+    {
+      name: 'quantize-rules',
+      hash: quantize,
+      act: async (page) => await click(page, page.getByRole('radio', { name: /^(Rules|规则)/ })),
+    },
+    {
+      name: 'quantize-rule',
+      hash: quantize,
+      act: async (page) => {
+        await click(page, page.getByRole('radio', { name: /^(Rules|规则)/ }))
+        await click(page, page.getByRole('button', { name: /^(Add rule|添加规则)$/ }))
+        await page.getByRole('dialog').getByRole('textbox').first().fill('unet.up_blocks.*')
+        await page.waitForTimeout(200)
+      },
+    },
+    {
+      name: 'quantize-presets',
+      hash: quantize,
+      act: async (page) => await click(page, page.getByRole('button', { name: /^(Presets|预设)$/ })),
+    },
+    {
+      name: 'quantize-marked',
+      hash: quantize,
+      act: async (page) => {
+        await page.getByRole('grid').focus()
+        for (const key of [' ', 'Shift+ArrowDown', 'Shift+ArrowDown']) await page.keyboard.press(key)
         await page.waitForTimeout(200)
       },
     },
@@ -70,7 +126,7 @@ function screens(workspace: PreparedWorkspace): Screen[] {
   if (host) list.push({ name: 'compare-cpu', hash: `${project}/compare/${host}` })
   if (first && second)
     list.push({ name: 'side-by-side', hash: `${project}/side-by-side?ids=${workspace.runIds.join(',')}` })
-  return list.filter((screen) => !only || only.includes(screen.name))
+  return list.filter((screen) => wanted(screen.name))
 }
 
 const folder = await mkdtemp(path.join(os.tmpdir(), 'aqw-screens-'))
@@ -107,7 +163,7 @@ const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', arg
 let problems = 0
 try {
   await mkdir(output, { recursive: true })
-  const workspace = await prepareWorkspace(client.rpc)
+  const workspace = await prepareWorkspace(client.rpc, needsRuns)
   const sizes = [
     { width: 1440, height: 900 },
     { width: 1024, height: 700 },

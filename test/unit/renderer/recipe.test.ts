@@ -36,6 +36,7 @@ import {
 import { decider, withInt4Weights, withLayerPrecision } from '../../../renderer/pages/quantize/recipe.ts'
 import {
   ruleRows,
+  tableRows,
   withChangedRule,
   withMovedRule,
   withNewRule,
@@ -123,6 +124,7 @@ describe('what a recipe decides for a layer', () => {
     const skip = { op_types, skip_layers: ['unet.down.conv.weight'] }
     expect(decide(recipe(skip), conv)).toMatchObject({ precision: 'float', by: 'skip' })
     expect(decide(recipe({ skip_op_types: ['Conv'] }), conv).by).toBe('skip-type')
+    expect(decide(recipe({ skip_op_types: ['Conv'], op_types }), conv).by).toBe('op-type')
     expect(decide(recipe({ ...skip, fp16_layers: ['*conv'] }), conv)).toMatchObject({
       precision: 'fp16',
       by: 'fp16',
@@ -229,6 +231,21 @@ describe('rules', () => {
       ['layer', 'unet.down.conv', 1],
     ])
     expect(recipeSchema.parse(all)).toEqual(all)
+  })
+
+  it('stand in one table with the lists, each where it wins', () => {
+    const listed = { ...all, skip_op_types: ['Gemm'], skip_layers: ['unet.mid'], fp16_layers: ['unet.down'] }
+    const rows = tableRows(listed, [conv, query, scores])
+    expect(rows.map((row) => [row.scope === 'list' ? row.list : row.scope, row.matches])).toEqual([
+      ['common', 3],
+      ['skip_op_types', 0],
+      ['op_type', 2],
+      ['skip_layers', 2],
+      ['fp16_layers', 1],
+      ['layer', 3],
+      ['layer', 1],
+    ])
+    expect(tableRows(defaultRecipe, [conv])).toEqual([{ scope: 'common', matches: 1 }])
   })
 
   it('move within their scope and never out of it', () => {
