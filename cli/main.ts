@@ -42,6 +42,16 @@ const COMMANDS: readonly Entry[] = [
     load: () => import('./commands/recipe.ts'),
   },
   {
+    name: 'presets',
+    summary: 'show the recipes that fit a model, with their reasons',
+    load: () => import('./commands/presets.ts'),
+  },
+  {
+    name: 'calibrate',
+    summary: 'report on calibration data: ranges, methods, channels, is it enough',
+    load: () => import('./commands/calibrate.ts'),
+  },
+  {
     name: 'compile',
     summary: 'compile an ONNX model for a device',
     load: () => import('./commands/compile.ts'),
@@ -55,6 +65,11 @@ const COMMANDS: readonly Entry[] = [
     name: 'compare',
     summary: 'quantize, compile and measure FP16 against INT8 in one go',
     load: () => import('./commands/compare.ts'),
+  },
+  {
+    name: 'evaluate',
+    summary: 'generate with a model and its quantized versions, and judge the results',
+    load: () => import('./commands/evaluate.ts'),
   },
   {
     name: 'report',

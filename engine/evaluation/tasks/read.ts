@@ -14,11 +14,12 @@ import {
 import { AppError } from '../../../contract/errors/index.ts'
 import { hashBytes, hashFile } from '../../common/hashing.ts'
 import { readJsonFile } from '../tokenizers.ts'
+import { taskForFolder } from './folder.ts'
 
 /** A task with every path made absolute. */
 export interface OpenedTask {
   task: Task
-  /** The task file, or the folder it was made for. */
+  /** The task file, or where it would be. */
   path: string
   /** All files the task names, absolute. */
   files: string[]
@@ -100,9 +101,18 @@ function openTask(task: Task, origin: string, base: string): OpenedTask {
   return { task: resolved, path: origin, files }
 }
 
-/** @throws E_TASK_INVALID, E_TASK_FILE, E_FILE_READ */
+/** A task file, or a folder: its task.json, else a task made for its diffusers layout. */
 export function readTask(file: string): OpenedTask {
   const absolute = path.resolve(file)
+  if (!existsSync(absolute)) throw new AppError('E_FILE_NOT_FOUND', { path: file, base: process.cwd() })
+  if (!statSync(absolute).isDirectory()) return readTaskFile(absolute)
+  const own = path.join(absolute, 'task.json')
+  if (existsSync(own)) return readTaskFile(own)
+  return openTask(taskForFolder(absolute), path.join(absolute, 'task.json'), absolute)
+}
+
+/** @throws E_TASK_INVALID, E_TASK_FILE, E_FILE_READ */
+function readTaskFile(absolute: string): OpenedTask {
   const parsed = taskSchema.safeParse(readJsonFile(absolute))
   if (!parsed.success)
     throw new AppError('E_TASK_INVALID', { path: absolute, problems: problemsOf(parsed.error).slice(0, 5) })
