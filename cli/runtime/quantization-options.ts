@@ -1,7 +1,7 @@
-// Options that quantize and compare share: calibration data and the recipe.
+// Options that quantize, calibrate and compare share: calibration data and the recipe.
 import { readFileSync } from 'node:fs'
-import type { Command } from 'commander'
-import type { DatasetRequest } from '../../contract/quantization.ts'
+import { type Command, Option } from 'commander'
+import { type DatasetRequest, type DatasetSpec, datasetSpecSchema } from '../../contract/quantization.ts'
 import { noteText } from '../../contract/interop.ts'
 import type { Recipe } from '../../contract/recipe.ts'
 import { AppError } from '../../contract/errors/index.ts'
@@ -15,22 +15,34 @@ export interface DatasetOptions {
   calibration: string
   list?: string
   count?: string
+  calibrationSelection?: DatasetSpec['selection']
   batch: string
   inputShape?: string
   recipe?: string
+  preset?: string
 }
 
 export function addDatasetOptions(command: Command): void {
   command
     .requiredOption('--calibration <folder>', 'folder with calibration data (.bin or .npy)')
     .option('--list <file>', 'text file naming the samples, one per line')
-    .option('--count <n>', 'use the first n samples (default: all)')
+    .option('--count <n>', 'use n samples (default: all)')
+    .addOption(selectionOption('--calibration-selection <how>'))
     .option('--batch <n>', 'samples per run', '1')
     .option(
       '--input-shape <shapes>',
       'shapes of open inputs, e.g. "sample_input_tensor:1,4,64,64;timestep:1"',
     )
     .option('--recipe <file>', "recipe, or any of AMCT's configurations (docs/interop.md)")
+    .option('--preset <id>', 'one of the recipes that "aqw presets MODEL" shows')
+}
+
+/** Which samples a count below their number takes. */
+export function selectionOption(flags: string): Option {
+  return new Option(
+    flags,
+    'which n samples: the first ones, evenly spread, or even over diffusion time steps',
+  ).choices([...datasetSpecSchema.shape.selection.unwrap().options])
 }
 
 /** @throws E_FOLDER_NOT_FOUND, E_ARGUMENT */
@@ -39,6 +51,7 @@ export function datasetOf(options: DatasetOptions): DatasetRequest {
     folder: existingFolder(options.calibration),
     ...(options.list === undefined ? {} : { listFile: options.list }),
     ...(options.count === undefined ? {} : { count: parseInteger('--count', options.count, 1, 10_000_000) }),
+    ...(options.calibrationSelection === undefined ? {} : { selection: options.calibrationSelection }),
     batchSize: parseInteger('--batch', options.batch, 1, 4096),
     ...(options.inputShape === undefined
       ? {}
@@ -61,10 +74,11 @@ export function readText(file: string): string {
  * @param modelPath Names in AMCT's own forms are looked up in this model.
  */
 export async function recipeOf(
-  options: Pick<DatasetOptions, 'recipe'>,
+  options: Pick<DatasetOptions, 'recipe' | 'preset'>,
   modelPath: string | undefined,
   log: Logger,
 ): Promise<Recipe> {
+  if (options.preset !== undefined) return presetRecipe(options, options.preset, modelPath)
   if (options.recipe === undefined) {
     const { defaultRecipe } = await import('../../contract/recipe.ts')
     return defaultRecipe
@@ -76,4 +90,18 @@ export async function recipeOf(
   const { recipe, notes } = readRecipe(text, options.recipe, model)
   for (const note of notes) log.info(noteText(note, systemLocale(process.env)))
   return recipe
+}
+
+/** The recipe of a preset, made for the model. @throws E_ARGUMENT, E_PRESET_UNKNOWN */
+async function presetRecipe(
+  options: Pick<DatasetOptions, 'recipe'>,
+  id: string,
+  modelPath: string | undefined,
+): Promise<Recipe> {
+  if (options.recipe !== undefined || modelPath === undefined) {
+    const expected = 'one of --preset and --recipe, and --preset together with a model'
+    throw new AppError('E_ARGUMENT', { name: '--preset', reason: 'it cannot be used here', expected })
+  }
+  const { presetOf } = await import('../../engine/quantization/presets/index.ts')
+  return presetOf(await openAnyModel(modelPath), id).recipe
 }

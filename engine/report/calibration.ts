@@ -1,5 +1,5 @@
 // Calibration report -> report document: verdict, worst tensors, methods, growth, channels, time steps, distributions.
-import type { CalibrationReport, MethodResult, TensorReport } from '../../contract/calibration.ts'
+import type { CalibrationReport, Coverage, MethodResult, TensorReport } from '../../contract/calibration.ts'
 import { formatFigure } from '../common/units.ts'
 import { calibrationTranslator, type CalibrationTranslate } from './calibration-texts.ts'
 import type { Block, HistogramBlock, ReportDocument, TableBlock } from './document.ts'
@@ -15,13 +15,16 @@ export interface CalibrationView {
 const PAGE: CalibrationView = { tensors: 40, histograms: 12 }
 const COVERAGE_BARS = 64
 const LISTED_GROWING = 20
+const SHOWN_OUTLIERS = 4
 
 interface Range {
   min: number
   max: number
 }
 
-const percent = (share: number): string => `${formatFigure(share * 100)} %`
+/** Shares of less than a hundred-thousandth are rounding. */
+const percent = (share: number): string =>
+  share > 0 && share < 1e-5 ? '< 0.001 %' : `${formatFigure(share * 100)} %`
 const decibel = (value: number | null): string => (value === null ? '–' : value.toFixed(1))
 const rangeText = ({ min, max }: Range): string => `${formatFigure(min)} … ${formatFigure(max)}`
 
@@ -35,8 +38,12 @@ export function worstFirst(tensors: readonly TensorReport[]): TensorReport[] {
   return tensors.toSorted((left, right) => key(left) - key(right))
 }
 
-function readers({ tensor, layers }: TensorReport): string {
-  return `${tensor} → ${layers.map(({ name }) => name).join(', ')}`
+function layerNames({ layers }: TensorReport): string {
+  return layers.map(({ name }) => name).join(', ')
+}
+
+function readers(entry: TensorReport): string {
+  return `${entry.tensor} → ${layerNames(entry)}`
 }
 
 function bestOf({ methods, best, chosen }: TensorReport): MethodResult {
@@ -51,7 +58,7 @@ function tensorTable(
   const table: TableBlock = {
     kind: 'table',
     columns: [
-      t('tensor'),
+      t('layer'),
       t('range'),
       t('method'),
       t('sqnr'),
@@ -65,7 +72,7 @@ function tensorTable(
       const { chosen, tail, channels } = entry
       const outliers = channels?.outlier_channels ?? 0
       return {
-        label: readers(entry),
+        label: layerNames(entry),
         cells: [
           rangeText(entry),
           methodName(chosen),
@@ -110,8 +117,13 @@ function methodTable(shown: readonly TensorReport[], t: CalibrationTranslate): B
   ]
 }
 
-function coverageBlocks({ coverage, samples }: CalibrationReport, t: CalibrationTranslate): Block[] {
-  const growing = coverage.growing.slice(0, LISTED_GROWING)
+function coverageBlocks(
+  { coverage, samples }: CalibrationReport,
+  t: CalibrationTranslate,
+  listed: number,
+  label: (entry: Coverage['growing'][number]) => string,
+): Block[] {
+  const growing = coverage.growing.slice(0, listed)
   const title =
     growing.length < coverage.growing_tensors
       ? t('growingAll', { count: growing.length, all: coverage.growing_tensors })
@@ -136,7 +148,7 @@ function coverageBlocks({ coverage, samples }: CalibrationReport, t: Calibration
             kind: 'table' as const,
             columns: [t('tensor'), t('sample'), t('step'), t('growth'), t('clipped')],
             rows: growing.map((entry) => ({
-              label: `${entry.tensor} → ${entry.layer}`,
+              label: label(entry),
               cells: [
                 entry.sample,
                 entry.timestep === null ? '–' : String(entry.timestep),
@@ -168,6 +180,7 @@ function channelTable(tensors: readonly TensorReport[], count: number, t: Calibr
           `${channels.outlier_channels} / ${channels.channels}`,
           formatFigure(channels.median),
           channels.outliers
+            .slice(0, SHOWN_OUTLIERS)
             .map(({ channel, ratio }) => `${channel} (${ratio === null ? '∞' : formatFigure(ratio)})`)
             .join(', '),
         ],
@@ -268,7 +281,9 @@ export function calibrationSummaryBlocks(
 ): Block[] {
   const t = calibrationTranslator(locale)
   const shown = worstFirst(report.tensors).slice(0, tensors)
-  const coverage = coverageBlocks(report, t).filter((block) => block.kind !== 'bars')
+  const coverage = coverageBlocks(report, t, tensors, ({ layer }) => layer).filter(
+    (block) => block.kind !== 'bars',
+  )
   return [
     ...tensorTable(report, shown, t),
     ...coverage,
@@ -292,7 +307,7 @@ export function buildCalibrationReport(
     label: t('label'),
     blocks: [
       ...verdictBlocks(report, locale, t),
-      ...coverageBlocks(report, t),
+      ...coverageBlocks(report, t, LISTED_GROWING, ({ tensor, layer }) => `${tensor} → ${layer}`),
       ...tensorTable(report, shown, t),
       ...methodTable(shown, t),
       ...channelTable(report.tensors, view.tensors, t),

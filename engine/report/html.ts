@@ -11,7 +11,7 @@ const STYLE = `
 *{box-sizing:border-box}body{margin:0 auto;max-width:960px;padding:32px 24px;background:var(--bg);color:var(--ink);font:14px/1.5 "Inter","Noto Sans CJK SC","Microsoft YaHei",system-ui,sans-serif;font-variant-numeric:tabular-nums}
 h1{font-size:22px;margin:0 0 8px}h2{font-size:17px;margin:28px 0 8px;padding-top:12px;border-top:1px solid var(--line)}h3{font-size:14px;margin:20px 0 6px}
 .label{display:inline-block;background:var(--label);color:var(--label-ink);border-radius:4px;padding:4px 10px;font-weight:600;margin:0 0 8px}
-table{border-collapse:collapse;width:100%;margin:8px 0}th,td{padding:5px 10px;border-top:1px solid var(--line);text-align:right;white-space:nowrap}th{color:var(--muted);font-weight:500;border-top:0}th:first-child,td:first-child{text-align:left;white-space:normal}
+table{border-collapse:collapse;width:100%;margin:8px 0}th,td{padding:5px 10px;border-top:1px solid var(--line);text-align:right;white-space:nowrap}th{color:var(--muted);font-weight:500;border-top:0}th:first-child,td:first-child{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:240px}.scroll{overflow-x:auto}
 td.good{color:var(--good);font-weight:600}td.bad{color:var(--bad);font-weight:600}
 ul{padding-left:20px}li{overflow-wrap:anywhere}pre{background:var(--soft);border:1px solid var(--line);border-radius:6px;padding:10px 12px;overflow-x:auto;font:12px/1.45 "JetBrains Mono","DejaVu Sans Mono",monospace;white-space:pre-wrap;overflow-wrap:anywhere}
 svg{max-width:100%;height:auto}svg text{fill:var(--ink);font-size:12px}svg .muted{fill:var(--muted)}
@@ -37,18 +37,25 @@ function tableHtml(block: TableBlock): string {
     })
     return `<tr><td>${escape(row.label)}</td>${cells.join('')}</tr>`
   })
-  return `<table><thead><tr>${head}</tr></thead><tbody>${rows.join('')}</tbody></table>`
+  return `<div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`
 }
 
 const CHART = { width: 900, labelWidth: 190, valueWidth: 90, bar: 9, gap: 10, top: 26 }
+
+/** About as wide as a text of this length gets: East Asian characters are twice as wide as others. */
+function textWidth(text: string): number {
+  return [...text].reduce((width, character) => width + (character > '\u2e7f' ? 12 : 6.5), 0)
+}
 
 function barsSvg(block: BarsBlock): string {
   const largest = Math.max(...block.rows.flatMap((row) => row.values), Number.MIN_VALUE)
   const rowHeight = block.series.length * CHART.bar + CHART.gap
   const height = CHART.top + block.rows.length * rowHeight + 4
   const room = CHART.width - CHART.labelWidth - CHART.valueWidth
+  let next = CHART.labelWidth
   const legend = block.series.map((name, index) => {
-    const x = CHART.labelWidth + index * 150
+    const x = next
+    next += Math.max(150, textWidth(name) + 40)
     return `<rect x="${x}" y="4" width="10" height="10" rx="2" fill="${SERIES_COLOURS[index % SERIES_COLOURS.length]}"/><text x="${x + 15}" y="13">${escape(name)}</text>`
   })
   const rows = block.rows.map((row, rowIndex) => {
