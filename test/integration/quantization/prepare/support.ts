@@ -1,9 +1,18 @@
 // Runs models in ONNX Runtime and prepares them from data in memory.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
 import ort from 'onnxruntime-node'
 import { RECIPE_SCHEMA, type Recipe, recipeSchema } from '../../../../contract/recipe.ts'
 import type { CalibrationDataset, Feed } from '../../../../engine/calibration/index.ts'
 import { sqnrDb } from '../../../../engine/evaluation/index.ts'
-import { DataType, type Model, serializeModel, upgradeOpset } from '../../../../engine/onnx/index.ts'
+import { quantizeModel } from '../../../../engine/quantization/index.ts'
+import {
+  DataType,
+  type Model,
+  openModel,
+  serializeModel,
+  upgradeOpset,
+} from '../../../../engine/onnx/index.ts'
 import { prepareModel, type PreparedModel } from '../../../../engine/quantization/prepare/index.ts'
 
 export type Feeds = Record<string, Feed>
@@ -76,4 +85,29 @@ export async function agreementDb(source: Model, changed: Model, samples: readon
 
 export function countOf(model: Model, opType: string): number {
   return model.graph.nodes.filter((node) => node.opType === opType).length
+}
+
+/** SQNR of the quantized twin of a model on data: how much quality INT8 costs it. */
+export async function quantizedDb(
+  folder: string,
+  model: Model,
+  reference: Model,
+  samples: readonly Feeds[],
+  recipe: object = {},
+): Promise<number> {
+  const data = path.join(folder, 'data')
+  mkdirSync(data, { recursive: true })
+  samples.forEach((sample, index) => {
+    for (const [name, { data: values }] of Object.entries(sample)) {
+      writeFileSync(path.join(data, `${index}_${name}.bin`), values as Float32Array)
+    }
+  })
+  const result = await quantizeModel({
+    modelPath: 'model.onnx',
+    model,
+    recipe: recipeSchema.parse({ schema: RECIPE_SCHEMA, ...recipe }),
+    dataset: { folder: data },
+    outputPrefix: path.join(folder, 'out'),
+  })
+  return sqnrDb(await run(reference, samples), await run(openModel(result.fakeQuantPath), samples))
 }
