@@ -40,6 +40,16 @@ export const calibrationErrors = {
       hint: '已查找 index.json 的 "timestep"、名为 timestep 或 t 的输入，以及文件名中 t0951 形式的数字。请补充其中之一，或改用 "spread"。',
     },
   },
+  E_CALIBRATION_NOTHING: {
+    en: {
+      message: 'The recipe quantizes no activations of {model}: there is nothing to calibrate.',
+      hint: 'Weight-only precisions (w8a16, w4a16) need no calibration. Choose int8 or w4a8 for some layers.',
+    },
+    zh: {
+      message: '该配置未量化 {model} 的任何激活，无需校准。',
+      hint: '仅权重精度（w8a16、w4a16）不需要校准；请为部分层选择 int8 或 w4a8。',
+    },
+  },
   E_CALIBRATION_TENSOR: {
     en: {
       message: 'The calibration report has no tensor "{tensor}".',

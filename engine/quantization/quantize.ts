@@ -104,7 +104,7 @@ function sourceBytes(model: Model): number {
 }
 
 /** What is observed of a layer or a pooling. */
-function observed(layer: ChosenLayer | ChosenPool): { tensor: string; spec: ObserverSpec; float16: boolean } {
+export function observed(layer: ChosenLayer | ChosenPool): { tensor: string; spec: ObserverSpec; float16: boolean } {
   const { observer: spec } = layer
   return 'anatomy' in layer
     ? { tensor: layer.anatomy.activation, spec, float16: layer.anatomy.float16 }
