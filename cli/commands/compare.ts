@@ -8,6 +8,7 @@ import {
   addDatasetOptions,
   datasetOf,
   recipeOf,
+  withSettings,
   type DatasetOptions,
 } from '../runtime/quantization-options.ts'
 import { addScenarioOptions, scenarioOf, type ScenarioOptions } from '../runtime/scenario-options.ts'
@@ -37,7 +38,7 @@ async function compareModels(host: Host, options: CompareOptions): Promise<void>
   for (const file of outputs) checkWritable(file ?? '')
   modelFile(options.model, ['.onnx', '.om'])
   const dataset = datasetOf(options)
-  const recipe = await recipeOf(options, options.model, host.log)
+  const recipe = withSettings(await recipeOf(options, options.model, host.log), options)
   const samples = parseInteger('--samples', options.samples, 1, 1_000_000)
   const evaluation =
     options.evaluation === undefined

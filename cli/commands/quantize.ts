@@ -9,6 +9,7 @@ import {
   addDatasetOptions,
   datasetOf,
   recipeOf,
+  withSettings,
   type DatasetOptions,
 } from '../runtime/quantization-options.ts'
 import type { Host } from '../runtime/host.ts'
@@ -32,7 +33,7 @@ Examples:
 async function quantize(host: Host, options: QuantizeOptions): Promise<void> {
   modelFile(options.model, ['.onnx'])
   checkWritable(`${options.output}_deploy_model.onnx`)
-  const recipe = await recipeOf(options, options.model, host.log)
+  const recipe = withSettings(await recipeOf(options, options.model, host.log), options)
   const dataset = datasetOf(options)
   const { quantizeModel } = await import('../../engine/quantization/index.ts')
   const request = {
@@ -55,10 +56,11 @@ async function quantize(host: Host, options: QuantizeOptions): Promise<void> {
     ...hostCpuLine(result),
     ['node mapping', result.quantJsonPath],
     ['record', result.recordPath],
-    ['layers', `${quantized.length} of ${result.layers.length} quantized`],
+    ['layers', `${quantized.length} of ${result.layers.length} quantized${precisions(quantized)}`],
     ['calibration', `${result.dataset.samples} samples`],
   ]
   for (const line of keyValues(pairs)) host.print(line)
+  reportFallbacks(host, result.layers)
   reportKept(host, result.layers)
 }
 
@@ -66,6 +68,31 @@ function hostCpuLine({ hostCpuPath, sizes }: QuantizationResult): [string, strin
   return hostCpuPath === undefined
     ? []
     : [['host CPU model', `${hostCpuPath} (${formatBytes(sizes.hostCpu ?? 0)})`]]
+}
+
+/** How many layers have which precision, when there is more than one. */
+function precisions(quantized: readonly LayerReport[]): string {
+  const counts = [...Map.groupBy(quantized, (layer) => layer.precision)]
+  if (counts.length < 2 && counts[0]?.[0] === 'int8') return ''
+  return ` (${counts.map(([precision, layers]) => `${layers.length} ${precision}`).join(', ')})`
+}
+
+/** Layers that did not get what the recipe asked for, and why: counts for everyone, names for those who ask. */
+function reportFallbacks(host: Host, layers: readonly LayerReport[]): void {
+  const tell = (text: string, group: readonly LayerReport[]): void => {
+    host.log.info(`${group.length} layers ${text}`)
+    for (const layer of group) host.log.debug(`  ${layer.name}`)
+  }
+  const fallen = layers.filter((layer) => layer.fallback)
+  const kinds = Map.groupBy(fallen, ({ fallback }) => `${fallback?.wanted}: ${fallback?.reason}`)
+  for (const [kind, group] of kinds) tell(`became int8 instead of ${kind.replaceAll('_', ' ')}`, group)
+  const floating = Map.groupBy(
+    layers.filter((layer) => layer.deployFloat),
+    (layer) => layer.deployFloat ?? 'convolution',
+  )
+  for (const [reason, group] of floating) {
+    tell(`hold rounded floating-point weights in the deploy model: ${reason}`, group)
+  }
 }
 
 /** Why layers stayed in floating point: counts for everyone, names for those who ask. */

@@ -3,7 +3,13 @@ import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import { type DatasetRequest, type DatasetSpec, datasetSpecSchema } from '../../contract/quantization.ts'
 import { noteText } from '../../contract/interop.ts'
-import type { Recipe } from '../../contract/recipe.ts'
+import {
+  activationMethodSchema,
+  layerPrecisionSchema,
+  type Recipe,
+  recipeSchema,
+  weightMethodSchema,
+} from '../../contract/recipe.ts'
 import { AppError } from '../../contract/errors/index.ts'
 import { reasonOf } from '../../engine/common/hashing.ts'
 import type { Logger } from '../../engine/common/log.ts'
@@ -20,6 +26,9 @@ export interface DatasetOptions {
   inputShape?: string
   recipe?: string
   preset?: string
+  precision?: Recipe['precision']
+  method?: Recipe['activation']['method']
+  weightMethod?: Recipe['weight']['method']
 }
 
 export function addDatasetOptions(command: Command): void {
@@ -35,6 +44,34 @@ export function addDatasetOptions(command: Command): void {
     )
     .option('--recipe <file>', "recipe, or any of AMCT's configurations (docs/interop.md)")
     .option('--preset <id>', 'one of the recipes that "aqw presets MODEL" shows')
+    .addOption(
+      new Option('--precision <p>', 'what the recipe says nothing else about').choices([
+        ...layerPrecisionSchema.options,
+      ]),
+    )
+    .addOption(
+      new Option('--method <m>', "range method of activations, in place of the recipe's").choices([
+        ...activationMethodSchema.options,
+      ]),
+    )
+    .addOption(
+      new Option('--weight-method <m>', "how weight scales are found, in place of the recipe's").choices([
+        ...weightMethodSchema.options,
+      ]),
+    )
+}
+
+/** The recipe with the settings for all layers that the command line gives; rules of the recipe stay as they are. */
+export function withSettings(
+  recipe: Recipe,
+  { precision, method, weightMethod }: Pick<DatasetOptions, 'precision' | 'method' | 'weightMethod'>,
+): Recipe {
+  return recipeSchema.parse({
+    ...recipe,
+    ...(precision && { precision }),
+    ...(method && { activation: { method } }),
+    weight: { ...recipe.weight, ...(weightMethod && { method: weightMethod }) },
+  })
 }
 
 /** Which samples a count below their number takes. */
