@@ -65,7 +65,7 @@ function latentShape(model: Model, sample: string): [number, number, number] {
   const shape = model.graph.inputs.find((input) => input.name === sample)?.shape ?? []
   const size = (position: number, fallback: number): number => {
     const dim = shape[position]
-    return typeof dim === 'number' && dim > 0 ? dim : fallback
+    return dim && 'value' in dim && Number(dim.value) > 0 ? Number(dim.value) : fallback
   }
   return [size(1, 4), size(2, 64), size(3, 64)]
 }
