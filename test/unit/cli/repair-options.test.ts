@@ -1,0 +1,76 @@
+// Options of weight repair on the command line.
+import { Command } from 'commander'
+import { describe, expect, it } from 'vitest'
+import { defaultRecipe, RECIPE_SCHEMA, recipeSchema } from '../../../contract/recipe.ts'
+import {
+  addRepairOptions,
+  type RepairOptions,
+  repairText,
+  withRepair,
+} from '../../../cli/runtime/repair-options.ts'
+
+function parsed(...args: string[]): RepairOptions {
+  const command = new Command()
+  addRepairOptions(command)
+  command.parse(args, { from: 'user' })
+  return command.opts()
+}
+
+describe('options of weight repair', () => {
+  it('leave the recipe as it is when none is given', () => {
+    expect(withRepair(defaultRecipe, parsed())).toEqual(defaultRecipe)
+    const written = recipeSchema.parse({
+      schema: RECIPE_SCHEMA,
+      repair: { equalize: true, balance: { strength: 0.7, layers: ['a'] }, fold_batch_norm: false },
+    })
+    expect(withRepair(written, parsed())).toEqual(written)
+  })
+
+  it('ask for every repair', () => {
+    const options = parsed(
+      '--equalize',
+      '--balance=0.65',
+      '--split-concat=all',
+      '--bias-correction',
+      '--no-fold-batch-norm',
+    )
+    expect(withRepair(defaultRecipe, options).repair).toMatchObject({
+      equalize: true,
+      balance: { method: 'dmq', strength: 0.65 },
+      split_concat: { mode: 'all', minimum_gain_db: 3 },
+      bias_correction: true,
+      fold_batch_norm: false,
+    })
+  })
+
+  it('have defaults where a value is optional, and keep what the recipe says besides', () => {
+    const { repair } = withRepair(defaultRecipe, parsed('--balance', '--split-concat'))
+    expect(repair).toMatchObject({ balance: { strength: 0.5 }, split_concat: { mode: 'auto' } })
+    const written = recipeSchema.parse({
+      schema: RECIPE_SCHEMA,
+      repair: { balance: { method: 'smoothquant', strength: 0.3 }, split_concat: { minimum_gain_db: 5 } },
+    })
+    expect(withRepair(written, parsed('--balance', '--split-concat')).repair).toMatchObject({
+      balance: { method: 'smoothquant', strength: 0.3 },
+      split_concat: { mode: 'auto', minimum_gain_db: 5 },
+    })
+  })
+
+  it.each([
+    ['--balance=1', '--balance'],
+    ['--balance=', '--balance'],
+    ['--balance=half', '--balance'],
+    ['--split-concat=most', '--split-concat'],
+  ])('refuse %s', (argument, name) => {
+    expect(() => withRepair(defaultRecipe, parsed(argument))).toThrow(
+      expect.objectContaining({ code: 'E_ARGUMENT', details: expect.objectContaining({ name }) }),
+    )
+  })
+
+  it('are summed up by kind', () => {
+    expect(repairText([])).toBeUndefined()
+    const note = (layer: string) => ({ kind: 'fold_batch_norm' as const, layer, normalization: 'bn' })
+    const bias = { kind: 'bias_correction' as const, layer: 'a', channels: 1, largest: 0 }
+    expect(repairText([note('a'), note('b'), bias])).toBe('2 batch normalizations folded, 1 biases corrected')
+  })
+})
