@@ -14,6 +14,7 @@ import {
 } from '../runtime/quantization-options.ts'
 import type { Host } from '../runtime/host.ts'
 import { action, withCommonOptions } from '../runtime/program.ts'
+import { repairText } from '../runtime/repair-options.ts'
 import { keyValues } from '../runtime/table.ts'
 
 interface QuantizeOptions extends DatasetOptions {
@@ -57,6 +58,7 @@ async function quantize(host: Host, options: QuantizeOptions): Promise<void> {
     ['node mapping', result.quantJsonPath],
     ['record', result.recordPath],
     ['layers', `${quantized.length} of ${result.layers.length} quantized${precisions(quantized)}`],
+    ...repairLine(result),
     ['calibration', `${result.dataset.samples} samples`],
   ]
   for (const line of keyValues(pairs)) host.print(line)
@@ -68,6 +70,11 @@ function hostCpuLine({ hostCpuPath, sizes }: QuantizationResult): [string, strin
   return hostCpuPath === undefined
     ? []
     : [['host CPU model', `${hostCpuPath} (${formatBytes(sizes.hostCpu ?? 0)})`]]
+}
+
+function repairLine({ repairs }: QuantizationResult): [string, string][] {
+  const text = repairText(repairs ?? [])
+  return text === undefined ? [] : [['repair', text]]
 }
 
 /** How many layers have which precision, when there is more than one. */

@@ -16,8 +16,9 @@ import type { Logger } from '../../engine/common/log.ts'
 import { existingFile, existingFolder, parseInputShapes, parseInteger } from './arguments.ts'
 import { systemLocale } from './host.ts'
 import { openAnyModel } from './open-model.ts'
+import { addRepairOptions, type RepairOptions, withRepair } from './repair-options.ts'
 
-export interface DatasetOptions {
+export interface DatasetOptions extends RepairOptions {
   calibration: string
   list?: string
   count?: string
@@ -59,15 +60,17 @@ export function addDatasetOptions(command: Command): void {
         ...weightMethodSchema.options,
       ]),
     )
+  addRepairOptions(command)
 }
 
 /** The recipe with the settings for all layers that the command line gives; rules of the recipe stay as they are. */
 export function withSettings(
   recipe: Recipe,
-  { precision, method, weightMethod }: Pick<DatasetOptions, 'precision' | 'method' | 'weightMethod'>,
+  options: Pick<DatasetOptions, 'precision' | 'method' | 'weightMethod' | keyof RepairOptions>,
 ): Recipe {
+  const { precision, method, weightMethod } = options
   return recipeSchema.parse({
-    ...recipe,
+    ...withRepair(recipe, options),
     ...(precision && { precision }),
     ...(method && { activation: { method } }),
     weight: { ...recipe.weight, ...(weightMethod && { method: weightMethod }) },

@@ -76,9 +76,9 @@ const KIND_TEXTS: Record<RepairNote['kind'], string> = {
   bias_correction: 'biases corrected',
 }
 
-/** Such as "5 layers split at joints, 40 biases corrected"; undefined when nothing was repaired. */
+/** Such as "layers split at joints: 5, biases corrected: 40"; undefined when nothing was repaired. */
 export function repairText(notes: readonly RepairNote[]): string | undefined {
   const counts = Map.groupBy(notes, ({ kind }) => kind)
-  const parts = [...counts].map(([kind, group]) => `${group.length} ${KIND_TEXTS[kind]}`)
+  const parts = [...counts].map(([kind, group]) => `${KIND_TEXTS[kind]}: ${group.length}`)
   return parts.length > 0 ? parts.join(', ') : undefined
 }
