@@ -71,6 +71,8 @@ describe('options of weight repair', () => {
     expect(repairText([])).toBeUndefined()
     const note = (layer: string) => ({ kind: 'fold_batch_norm' as const, layer, normalization: 'bn' })
     const bias = { kind: 'bias_correction' as const, layer: 'a', channels: 1, largest: 0 }
-    expect(repairText([note('a'), note('b'), bias])).toBe('batch normalizations folded: 2, biases corrected: 1')
+    expect(repairText([note('a'), note('b'), bias])).toBe(
+      'batch normalizations folded: 2, biases corrected: 1',
+    )
   })
 })
