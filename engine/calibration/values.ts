@@ -37,7 +37,7 @@ function knownShapes(
 }
 
 /** Bytes of each tensor in one run as float32, by the shapes of the first sample. */
-function tensorBytes(model: Model, dataset: CalibrationDataset): (tensor: string) => number {
+export function tensorBytes(model: Model, dataset: CalibrationDataset): (tensor: string) => number {
   const feeds = dataset.count > 0 ? dataset.load(0) : {}
   const given = Object.fromEntries(Object.entries(feeds).map(([name, feed]) => [name, feed.dims]))
   const shapes = knownShapes(model, given)

@@ -1,5 +1,5 @@
 // What became of every candidate layer: for the result and for the record file.
-import type { LayerReport, WeightQuantization } from '../../contract/quantization.ts'
+import type { LayerReport, LayerRounding, WeightQuantization } from '../../contract/quantization.ts'
 import type { LayerName, Model, Node } from '../onnx/index.ts'
 import type { ChosenLayer, LayerPlan, PoolPlan, QuantizationPlan, WeightOnlyPlan } from './plan.ts'
 import type { LayerRecord } from './record-file.ts'
@@ -41,7 +41,12 @@ function poolReport(plan: PoolPlan): Report {
 }
 
 /** Reports of all candidates, in graph order. */
-export function layerReports(model: Model, selection: Selection, plan: QuantizationPlan): LayerReport[] {
+export function layerReports(
+  model: Model,
+  selection: Selection,
+  plan: QuantizationPlan,
+  roundings: ReadonlyMap<string, LayerRounding>,
+): LayerReport[] {
   const nodeAt = (index: number): Node => model.graph.nodes[index] as Node
   const chosen = new Map(
     [...selection.chosen, ...selection.weightOnly].map((layer) => [nodeAt(layer.anatomy.nodeIndex), layer]),
@@ -63,6 +68,7 @@ export function layerReports(model: Model, selection: Selection, plan: Quantizat
     const kept = selection.kept.get(node)
     if (!planned) return kept ? [kept] : []
     const fallback = chosen.get(node)?.fallback
+    const rounding = roundings.get(planned.name)
     return [
       {
         name: planned.name,
@@ -71,6 +77,7 @@ export function layerReports(model: Model, selection: Selection, plan: Quantizat
         quantized: true,
         ...(fallback && { fallback }),
         ...planned.report,
+        ...(rounding && { rounding }),
       },
     ]
   }

@@ -126,8 +126,8 @@ interface QuantizedWeight {
   rounded?: Tensor
 }
 
-/** Layers with equal variants of a stored constant share one integer weight. */
-function weightVariant(layer: ChosenLayer): string {
+/** What an integer weight is known by: layers with equal variants of a stored constant share one. */
+export function weightVariant(layer: ChosenLayer): string {
   const { weight } = layer.anatomy
   const activation = layer.precision === 'w8a16' || layer.precision === 'w4a16'
   const grid = [layer.weightBits, layer.weightMethod, weightLayout(layer), activation]

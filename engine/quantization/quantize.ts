@@ -31,6 +31,7 @@ import { layerReports, planRecords } from './layer-reports.ts'
 import { biasCorrector, prepareModel, type PreparedModel, sourceNodes } from './prepare/index.ts'
 import { type ChosenLayer, planQuantization, type QuantizationPlan } from './plan.ts'
 import type { ChosenPool } from './pooling.ts'
+import { roundWeights } from './reconstruct/index.ts'
 import { formatRecords } from './record-file.ts'
 import { type Selection, selectLayers } from './selection.ts'
 import { WeightSpill } from './weight-spill.ts'
@@ -104,7 +105,11 @@ function sourceBytes(model: Model): number {
 }
 
 /** What is observed of a layer or a pooling. */
-export function observed(layer: ChosenLayer | ChosenPool): { tensor: string; spec: ObserverSpec; float16: boolean } {
+export function observed(layer: ChosenLayer | ChosenPool): {
+  tensor: string
+  spec: ObserverSpec
+  float16: boolean
+} {
   const { observer: spec } = layer
   return 'anatomy' in layer
     ? { tensor: layer.anatomy.activation, spec, float16: layer.anatomy.float16 }
@@ -212,9 +217,13 @@ export async function quantizeModel(
     : undefined
   const sha256 = dataset.digest(context.signal)
   const calibrated = performance.now()
+  const layers = [...chosen, ...weightOnly]
+  const options = rangeOptions(layers, temporaryFolder)
+  const rounding = await roundWeights(model, layers, ranges, dataset, recipe, spill, options, context)
   const plan = planQuantization(model, chosen, ranges, spill, context, {
     weightOnly,
     pools,
+    rounded: rounding.rounded,
     ...(corrector && { correctBias: corrector.correctBias }),
   })
   const planned = performance.now()
@@ -223,7 +232,7 @@ export async function quantizeModel(
 
   return {
     ...paths,
-    layers: layerReports(model, selection, plan),
+    layers: layerReports(model, selection, plan, rounding.facts),
     repairs: [...prepared.notes, ...(corrector?.notes ?? [])],
     sizes: {
       source: sourceBytes(source),
