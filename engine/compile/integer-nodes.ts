@@ -1,7 +1,16 @@
 // What the lowering of quantized layers is built from: nodes and constants for exact integer arithmetic.
 import { AppError } from '../../contract/errors/index.ts'
-import { DataType, elementCount, makeNode, makeTensor, nodeLabel, tensorBytes } from '../onnx/index.ts'
+import {
+  DataType,
+  elementCount,
+  makeNode,
+  makeTensor,
+  nodeLabel,
+  packedInt4Axis,
+  tensorBytes,
+} from '../onnx/index.ts'
 import type { Graph, Node, Tensor } from '../onnx/index.ts'
+import { unpackInt4 } from '../quantization/int4.ts'
 
 /** Domain of the operators that the simulated runtime adds to ONNX Runtime. */
 export const PAYLOAD_DOMAIN = 'ascendsim'
@@ -19,16 +28,30 @@ export interface DeployContext {
   dims: (name: string) => number[] | null
 }
 
+/** Behind the name of an INT4 weight that the payload holds in pairs. */
+export const PACKED_SUFFIX = '.packed'
+
+/** INT4 values by their four bits. */
+const INT4_VALUES = Int8Array.from({ length: 16 }, (_, bits) => (bits < 8 ? bits : bits - 16))
+
+/** The integers of a layer, one per byte in `values`, and the name under which the payload has them. */
+export interface IntegerWeight {
+  name: string
+  dims: readonly number[]
+  values: () => Int8Array
+  /** Nodes to put before the first layer that reads the weight. */
+  nodes: Node[]
+}
+
 /** The largest sum of |weight| over everything that is added up for one output channel (on `axis` of the weight). */
-export function largestWeightSum(weight: Tensor, axis: 0 | 1): number {
-  const bytes = tensorBytes(weight)
-  const values = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length)
-  const channels = weight.dims[axis] ?? 1
-  const inner = elementCount(weight.dims.slice(axis + 1))
+export function largestWeightSum({ values, dims }: IntegerWeight, axis: 0 | 1): number {
+  const integers = values()
+  const channels = dims[axis] ?? 1
+  const inner = elementCount(dims.slice(axis + 1))
   const sums = new Float64Array(channels)
-  for (let start = 0, block = 0; start < values.length; start += inner, block++) {
+  for (let start = 0, block = 0; start < integers.length; start += inner, block++) {
     let sum = 0
-    for (let index = start; index < start + inner; index++) sum += Math.abs(values[index]!)
+    for (let index = start; index < start + inner; index++) sum += Math.abs(integers[index]!)
     sums[block % channels]! += sum
   }
   return sums.reduce((largest, sum) => Math.max(largest, sum), 0)
@@ -39,6 +62,7 @@ export class IntegerNodes {
   private readonly zeroPointNames = new Map<number, string>()
   private readonly centredValues = new Map<string, string>()
   private readonly floatWeights = new Map<string, string>()
+  private readonly unpackedWeights = new Map<string, string>()
 
   constructor(context: DeployContext) {
     this.context = context
@@ -91,32 +115,98 @@ export class IntegerNodes {
     return name
   }
 
-  protected weight(node: Node): Tensor {
-    const weight = this.context.graph.initializers.get(node.inputs[1]!)
-    if (weight?.dataType === DataType.INT8) return weight
-    throw this.refuse(node, 'its weight is not an INT8 constant', 'an INT8 weight')
+  /** Rounds to binary16 where the device does. @returns the name of the rounded value */
+  protected half(input: string, nodes: Node[]): string {
+    const output = this.context.fresh(`${input}.half`)
+    const spec = { name: output, inputs: [input], outputs: [output] }
+    nodes.push(makeNode({ opType: 'RoundFp16', domain: PAYLOAD_DOMAIN, ...spec }))
+    return output
   }
 
-  /** The INT8 weight as float32; ONNX Runtime folds the Cast when it loads the payload. */
-  protected floatWeight(node: Node): { nodes: Node[]; value: string } {
-    const name = node.inputs[1]!
+  protected weight(node: Node): IntegerWeight {
+    const stored = this.context.graph.initializers.get(node.inputs[1]!)
+    if (stored?.dataType !== DataType.INT8) {
+      throw this.refuse(node, 'its weight is not an INT8 constant', 'an INT8 weight')
+    }
+    const axis = packedInt4Axis(node, stored.dims, this.context.dims(node.inputs[0]!))
+    if (axis === undefined) {
+      const values = (): Int8Array => {
+        const bytes = tensorBytes(stored)
+        return new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length)
+      }
+      return { name: stored.name, dims: stored.dims, values, nodes: [] }
+    }
+    const dims = stored.dims.with(axis, 2 * stored.dims[axis]!)
+    const values = (): Int8Array => unpackInt4(tensorBytes(stored), dims, axis)
+    const known = this.unpackedWeights.get(stored.name)
+    if (known) return { name: known, dims, values, nodes: [] }
+    const name = this.context.fresh(`${stored.name}.unpacked`)
+    this.unpackedWeights.set(stored.name, name)
+    return { name, dims, values, nodes: this.unpack(stored, dims, axis, name) }
+  }
+
+  /** The file keeps two integers per byte; ONNX Runtime unpacks them once, when it loads the payload. */
+  private unpack(stored: Tensor, dims: readonly number[], axis: number, output: string): Node[] {
+    const { context } = this
+    const nodes: Node[] = []
+    const step = (opType: string, part: string, inputs: string[], attributes = {}): string => {
+      const value = context.fresh(`${stored.name}.${part}`)
+      nodes.push(this.plain(opType, value, inputs, value, attributes))
+      return value
+    }
+    const shape = (part: string, sizes: readonly number[]): string => {
+      const name = context.fresh(`${stored.name}.${part}`)
+      return context.constant(name, makeTensor(name, DataType.INT64, [sizes.length], sizes.map(BigInt)))
+    }
+    const packed = context.fresh(`${stored.name}${PACKED_SUFFIX}`)
+    context.constant(packed, { ...stored, name: packed, dataType: DataType.UINT8 })
+    const four = this.scalar(`${stored.name}.nibble`, DataType.UINT8, 4)
+    const table = context.fresh(`${stored.name}.int4_values`)
+    context.constant(table, makeTensor(table, DataType.INT8, [INT4_VALUES.length], INT4_VALUES))
+    const pairs = [
+      elementCount(dims.slice(0, axis)) * (dims[axis]! / 2),
+      1,
+      elementCount(dims.slice(axis + 1)),
+    ]
+    const pairShape = shape('pairs', pairs)
+    const lifted = step('BitShift', 'lifted', [packed, four], { direction: 'LEFT' })
+    const halves = [lifted, packed].map((source, half) => {
+      const bits = step('BitShift', `bits${half}`, [source, four], { direction: 'RIGHT' })
+      const index = step('Cast', `index${half}`, [bits], { to: DataType.INT32 })
+      const value = step('Gather', `int4_${half}`, [table, index], { axis: 0 })
+      return step('Reshape', `half${half}`, [value, pairShape])
+    })
+    const joined = step('Concat', 'joined', halves, { axis: 1 })
+    nodes.push(this.plain('Reshape', output, [joined, shape('shape', dims)], output))
+    return nodes
+  }
+
+  /** The integer weight as float32; ONNX Runtime folds the Cast when it loads the payload. */
+  protected floatWeight(weight: IntegerWeight): { nodes: Node[]; value: string } {
+    const { name, nodes } = weight
     const known = this.floatWeights.get(name)
-    if (known) return { nodes: [], value: known }
+    if (known) return { nodes, value: known }
     const value = this.context.fresh(`${name}.float`)
     this.floatWeights.set(name, value)
-    return { nodes: [this.plain('Cast', `${name}.widen`, [name], value, { to: DataType.FLOAT })], value }
+    return {
+      nodes: [...nodes, this.plain('Cast', `${name}.widen`, [name], value, { to: DataType.FLOAT })],
+      value,
+    }
   }
 
-  /** Adds the int32 bias along axis 1. */
-  protected channelBias(node: Node, accumulator: string): Node {
-    const bias = this.context.graph.initializers.get(node.inputs[2]!)
+  /** Adds an int32 bias per channel; the sum saturates. */
+  protected bias(node: Node, accumulator: string, name: string, axis: number, output: string): Node {
+    const bias = this.context.graph.initializers.get(name)
     if (bias?.dataType !== DataType.INT32)
       throw this.refuse(node, 'its bias is not an INT32 constant', 'an INT32 bias')
-    const rank = this.context.dims(node.outputs[0]!)?.length ?? 4
-    const shape = [elementCount(bias.dims), ...Array.from({ length: rank - 2 }, () => 1)]
-    const name = `${bias.name}.per_channel`
-    const shaped = this.context.constant(name, { ...bias, name, dims: shape })
-    return this.plain('Add', `${node.name}.bias`, [accumulator, shaped], node.outputs[0]!)
+    return makeNode({
+      opType: 'AscendBias',
+      domain: PAYLOAD_DOMAIN,
+      name: `${node.name}.bias`,
+      inputs: [accumulator, name],
+      outputs: [output],
+      attributes: { axis },
+    })
   }
 
   /** float32 values of (quantized - zero point), made once per quantized value. */

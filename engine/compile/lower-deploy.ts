@@ -1,21 +1,10 @@
 // Lowers the Ascend* nodes of a deploy model to operators that the simulated runtime executes exactly: integer
 // convolutions and products, int32 bias, dequantisation with the scale as the hardware reads it.
-import { IntegerNodes, largestWeightSum } from './integer-nodes.ts'
+import { largestWeightSum } from './integer-nodes.ts'
+import { QuantLowering } from './lower-quant.ts'
 import { MOVE_OPS, FREE_OPS } from '../cost/op-classes.ts'
-import {
-  DataType,
-  elementCount,
-  findAttribute,
-  floatAttribute,
-  intAttribute,
-  makeTensor,
-  stringAttribute,
-  tensorBytes,
-} from '../onnx/index.ts'
+import { DataType, floatAttribute, intAttribute, stringAttribute } from '../onnx/index.ts'
 import type { Node } from '../onnx/index.ts'
-
-/** Low 13 bits of a dequantisation scale are not read by the hardware (s19 format). */
-const S19_MASK = 0xffffe000
 
 /** float32 holds integers exactly up to here. */
 const EXACT_FLOAT_INTEGER = 2 ** 24
@@ -23,17 +12,14 @@ const MAX_UINT8 = 255
 /** Largest magnitude of the high and the low half of a centred value. */
 const HALF_BYTE = 16
 
-/** Uint8 values are the int8 ones + 128: ONNX Runtime's integer kernels are fast with uint8 activations only. */
-const UNSIGNED_SHIFT = 128
+/** Whether a node only moves elements or chooses among them, so that it works on integers as it does on floats. */
+function movesValues(node: Node): boolean {
+  if (node.opType === 'Resize' || node.opType === 'Upsample')
+    return stringAttribute(node, 'mode', 'nearest') === 'nearest'
+  return MOVE_OPS.has(node.opType) || FREE_OPS.has(node.opType) || node.opType === 'MaxPool'
+}
 
-/** Kinds of integer results that wait for their AscendDequant. */
-type Accumulator = { channelAxis: number; float: boolean }
-
-export class DeployLowering extends IntegerNodes {
-  /** Zero point (uint8) of each quantized value. */
-  private readonly zeroPoints = new Map<string, number>()
-  private readonly accumulators = new Map<string, Accumulator>()
-
+export class DeployLowering extends QuantLowering {
   /** Payload nodes for a node, or null when it stays as it is. @throws E_COMPILE_DEPLOY */
   lower(node: Node): Node[] | null {
     if (node.domain !== '') return null
@@ -44,8 +30,10 @@ export class DeployLowering extends IntegerNodes {
         return this.dequant(node)
       case 'AscendAntiQuant':
         return this.antiQuant(node)
+      case 'NPUWeightQuantBatchMatmulV2':
+        return this.weightOnlyProduct(node)
     }
-    const zeroPoint = this.zeroPoints.get(node.inputs[0] ?? '')
+    const zeroPoint = this.quantizedInput(node)
     if (zeroPoint === undefined) return this.passAccumulator(node)
     switch (node.opType) {
       case 'Conv':
@@ -61,7 +49,7 @@ export class DeployLowering extends IntegerNodes {
       case 'Pad':
         return this.pad(node, zeroPoint)
     }
-    if (!MOVE_OPS.has(node.opType) && !FREE_OPS.has(node.opType) && node.opType !== 'MaxPool') {
+    if (!movesValues(node)) {
       throw this.refuse(
         node,
         'it cannot compute on quantized values',
@@ -72,76 +60,19 @@ export class DeployLowering extends IntegerNodes {
     return null
   }
 
-  private checkInt8(node: Node): void {
-    const type = findAttribute(node, 'dst_type') ? stringAttribute(node, 'dst_type') : 'INT8'
-    if (type !== 'INT8') throw this.refuse(node, `dst_type ${type} is not simulated`, 'dst_type INT8')
-    if (intAttribute(node, 'sqrt_mode', 0) !== 0) throw this.refuse(node, 'sqrt_mode is set', 'sqrt_mode 0')
-  }
-
-  private quant(node: Node): Node[] {
-    this.checkInt8(node)
-    const scale = floatAttribute(node, 'scale')
-    const offset = floatAttribute(node, 'offset', 0)
-    if (!Number.isInteger(offset) || offset < -128 || offset > 127) {
-      throw this.refuse(node, `offset ${offset} is not an int8 value`, 'a whole offset from -128 to 127')
-    }
-    this.zeroPoints.set(node.outputs[0]!, UNSIGNED_SHIFT + offset)
-    return [
-      this.custom(node, 'AscendQuant', [node.inputs[0]!], {
-        scale: { float: scale },
-        offset: { float: offset },
-      }),
-    ]
-  }
-
-  private antiQuant(node: Node): Node[] {
-    if (!this.zeroPoints.has(node.inputs[0]!))
-      throw this.refuse(node, 'its input is not quantized', 'AscendQuant')
-    const attributes = {
-      scale: { float: floatAttribute(node, 'scale') },
-      offset: { float: floatAttribute(node, 'offset', 0) },
-    }
-    return [this.custom(node, 'AscendAntiQuant', [node.inputs[0]!], attributes)]
-  }
-
-  /** fp32 bits in the low half of each uint64, as the hardware reads them. */
-  private dequantScales(node: Node): Float32Array {
-    const parameter = this.context.graph.initializers.get(node.inputs[1] ?? '')
-    if (!parameter || parameter.dataType !== DataType.UINT64) {
-      throw this.refuse(node, 'its scale is not a UINT64 constant', 'a constant of fp32 bits in UINT64')
-    }
-    const bytes = tensorBytes(parameter)
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    const bits = new Uint32Array(elementCount(parameter.dims))
-    for (let index = 0; index < bits.length; index++) bits[index] = view.getUint32(index * 8, true) & S19_MASK
-    return new Float32Array(bits.buffer)
-  }
-
-  private dequant(node: Node): Node[] {
-    this.checkInt8(node)
-    const accumulator = this.accumulators.get(node.inputs[0]!)
-    if (!accumulator)
-      throw this.refuse(node, 'its input is not an integer layer', 'layer -> [Add bias] -> AscendDequant')
-    const scales = this.dequantScales(node)
-    const scaleName = `${node.inputs[1]!}.s19`
-    const relu = intAttribute(node, 'relu_flag', 0) === 1
-    const output = node.outputs[0]!
-    const result = relu ? this.context.fresh(`${output}.dequant`) : output
-    const nodes: Node[] = []
-    const scale = this.context.constant(
-      scaleName,
-      makeTensor(scaleName, DataType.FLOAT, [scales.length], scales),
+  /** The zero point of what a node reads, if that is quantized; then everything it joins must be, in the same way. */
+  private quantizedInput(node: Node): number | undefined {
+    const zeroPoint = node.inputs
+      .map((input) => this.zeroPoints.get(input))
+      .find((point) => point !== undefined)
+    if (zeroPoint === undefined) return undefined
+    const joined = node.opType === 'Concat' ? node.inputs : node.inputs.slice(0, 1)
+    if (joined.every((input) => this.zeroPoints.get(input) === zeroPoint)) return zeroPoint
+    throw this.refuse(
+      node,
+      'not all of its inputs are quantized with the same offset',
+      'inputs of one AscendQuant, or of several with equal scale and offset',
     )
-    if (accumulator.float) {
-      nodes.push(this.plain('Mul', `${node.name}.scale`, [node.inputs[0]!, scale], result))
-    } else {
-      const dequant = this.custom(node, 'AscendDequant', [node.inputs[0]!, scale], {
-        axis: accumulator.channelAxis,
-      })
-      nodes.push({ ...dequant, outputs: [result] })
-    }
-    if (relu) nodes.push(this.plain('Relu', `${node.name}.relu`, [result], output))
-    return nodes
   }
 
   /**
@@ -156,21 +87,26 @@ export class DeployLowering extends IntegerNodes {
     const reach = Math.max(zeroPoint, MAX_UINT8 - zeroPoint)
     const nodes: Node[] =
       reach * largestWeightSum(weight, 0) < EXACT_FLOAT_INTEGER
-        ? this.floatConv(node, zeroPoint, accumulator)
+        ? this.floatConv(node, this.floatWeight(weight), zeroPoint, accumulator)
         : [
+            ...weight.nodes,
             {
               ...node,
               opType: 'ConvInteger',
-              inputs: [node.inputs[0]!, node.inputs[1]!, this.zeroPointName(zeroPoint)],
+              inputs: [node.inputs[0]!, weight.name, this.zeroPointName(zeroPoint)],
               outputs: [accumulator],
             },
           ]
-    return node.inputs[2] ? [...nodes, this.channelBias(node, accumulator)] : nodes
+    return node.inputs[2] ? [...nodes, this.bias(node, accumulator, node.inputs[2], 1, output)] : nodes
   }
 
-  private floatConv(node: Node, zeroPoint: number, accumulator: string): Node[] {
+  private floatConv(
+    node: Node,
+    weight: { nodes: Node[]; value: string },
+    zeroPoint: number,
+    accumulator: string,
+  ): Node[] {
     const { nodes, value } = this.centred(node, zeroPoint)
-    const weight = this.floatWeight(node)
     const sum = this.context.fresh(`${node.outputs[0]!}.sum`)
     const conv: Node = { ...node, inputs: [value, weight.value], outputs: [sum] }
     const cast = this.plain('Cast', `${node.name}.cast`, [sum], accumulator, { to: DataType.INT32 })
@@ -178,10 +114,10 @@ export class DeployLowering extends IntegerNodes {
   }
 
   private product(node: Node, zeroPoint: number, output: string): Node[] {
-    this.weight(node)
+    const weight = this.weight(node)
     this.accumulators.set(node.outputs[0]!, { channelAxis: -1, float: false })
-    const inputs = [node.inputs[0]!, node.inputs[1]!, this.zeroPointName(zeroPoint)]
-    return [this.plain('MatMulInteger', node.name, inputs, output)]
+    const inputs = [node.inputs[0]!, weight.name, this.zeroPointName(zeroPoint)]
+    return [...weight.nodes, this.plain('MatMulInteger', node.name, inputs, output)]
   }
 
   private gemm(node: Node, zeroPoint: number): Node[] {
@@ -198,7 +134,7 @@ export class DeployLowering extends IntegerNodes {
     if (!node.inputs[2]) return this.product(node, zeroPoint, output)
     const accumulator = this.context.fresh(`${output}.accumulator`)
     const nodes = this.product(node, zeroPoint, accumulator)
-    return [...nodes, this.plain('Add', `${node.name}.bias`, [accumulator, node.inputs[2]], output)]
+    return [...nodes, this.bias(node, accumulator, node.inputs[2], -1, output)]
   }
 
   /**
@@ -206,9 +142,10 @@ export class DeployLowering extends IntegerNodes {
    * 2^24. Larger layers split the input into x = 16 * high + low, whose two results are added as int32.
    */
   private convTranspose(node: Node, zeroPoint: number): Node[] {
-    const weightSum = largestWeightSum(this.weight(node), 1)
+    const integers = this.weight(node)
+    const weightSum = largestWeightSum(integers, 1)
     const { nodes, value } = this.centred(node, zeroPoint)
-    const weight = this.floatWeight(node)
+    const weight = this.floatWeight(integers)
     nodes.push(...weight.nodes)
     const output = node.outputs[0]!
     const target = node.inputs[2] ? this.context.fresh(`${output}.accumulator`) : output
@@ -242,7 +179,7 @@ export class DeployLowering extends IntegerNodes {
       nodes.push(...this.splitTranspose(node, value, target, transpose))
     }
     this.accumulators.set(output, { channelAxis: 1, float: false })
-    return node.inputs[2] ? [...nodes, this.channelBias(node, target)] : nodes
+    return node.inputs[2] ? [...nodes, this.bias(node, target, node.inputs[2], 1, output)] : nodes
   }
 
   private splitTranspose(
@@ -286,13 +223,17 @@ export class DeployLowering extends IntegerNodes {
   }
 
   /** The int32 bias addition of a MatMul, and reshapes, stand between a layer and its AscendDequant. */
-  private passAccumulator(node: Node): null {
-    for (const input of node.inputs) {
-      const accumulator = this.accumulators.get(input)
-      if (accumulator && (node.opType === 'Add' || FREE_OPS.has(node.opType))) {
-        this.accumulators.set(node.outputs[0]!, accumulator)
-      }
+  private passAccumulator(node: Node): Node[] | null {
+    const input = node.inputs.find((name) => this.accumulators.has(name))
+    const accumulator = input === undefined ? undefined : this.accumulators.get(input)
+    if (input === undefined || !accumulator) return null
+    const output = node.outputs[0]!
+    this.accumulators.set(output, accumulator)
+    if (FREE_OPS.has(node.opType)) return null
+    const other = node.inputs.find((name) => name !== input)
+    if (node.opType !== 'Add' || other === undefined || accumulator.float) {
+      throw this.refuse(node, 'it cannot compute on integer sums', 'layer -> [Add bias] -> AscendDequant')
     }
-    return null
+    return [this.bias(node, input, other, accumulator.channelAxis, output)]
   }
 }

@@ -5,8 +5,9 @@ import type { KernelPlan } from '../cost/estimate.ts'
 import { kernelInputs, kernelOutputs } from '../cost/fusion.ts'
 import type { FusedKernel } from '../cost/fusion.ts'
 import type { GraphView } from '../cost/graph-view.ts'
-import { nodeLabel } from '../onnx/index.ts'
+import { DataType, nodeLabel, packedInt4Axis, unpackedDims } from '../onnx/index.ts'
 import type { Tensor } from '../onnx/index.ts'
+import { PACKED_SUFFIX } from './integer-nodes.ts'
 import { paddedBytes, typeByName, typeByOnnx } from './om-layout.ts'
 import type { OmOp, OmTensorDesc } from './om-model-def.ts'
 
@@ -15,6 +16,17 @@ export interface PlacedWeight {
   tensor: Tensor
   offset: number
   length: number
+}
+
+/** The integers of a weight that the payload holds in pairs: INT4, with the packed dimension doubled. */
+function int4Dims(view: GraphView, name: string): readonly number[] | undefined {
+  const stored = view.graph.initializers.get(name)?.dims
+  if (!stored) return undefined
+  const reader = (view.consumers.get(name) ?? []).find((node) => node.inputs[1] === name)
+  const input = reader && view.dims(reader.inputs[0]!)
+  return reader && packedInt4Axis(reader, stored, input ?? null) !== undefined
+    ? unpackedDims(reader, stored, input ?? null)
+    : undefined
 }
 
 /** 4-D tensors are NCHW for ATC (--input_format=NCHW), all others ND. */
@@ -71,28 +83,38 @@ class ModelGraph {
     this.sources.set(input.name, { op: input.name, index: 0 })
   }
 
-  private constant(placed: PlacedWeight): { op: string; index: number } {
+  private constant(placed: PlacedWeight, name: string): { op: string; index: number } {
     const { tensor, offset, length } = placed
+    const packed = tensor.name === name + PACKED_SUFFIX ? int4Dims(this.view, name) : undefined
+    const dims = packed ?? tensor.dims
     const desc: OmTensorDesc = {
       name: tensor.name,
-      dataType: typeByOnnx(tensor.dataType)?.ge ?? 0,
-      dims: tensor.dims,
-      layout: layoutOf(tensor.dims),
+      dataType: typeByOnnx(packed ? DataType.INT4 : tensor.dataType)?.ge ?? 0,
+      dims: [...dims],
+      layout: layoutOf(dims),
       size: length,
       weight: { offset, length },
     }
     if (!this.constants.has(tensor.name)) {
       this.constants.add(tensor.name)
       const attributes = { value: { kind: 'tensor' as const, value: desc } }
-      const { name } = tensor
-      this.ops.push({ name, type: 'Const', inputs: [], inputDescs: [], outputDescs: [desc], attributes })
+      this.ops.push({
+        name: tensor.name,
+        type: 'Const',
+        inputs: [],
+        inputDescs: [],
+        outputDescs: [desc],
+        attributes,
+      })
     }
     return { op: tensor.name, index: 0 }
   }
 
-  /** The weight behind a name of the source model: rounded ones have a suffix in the payload. */
+  /** The weight behind a name of the source model: rounded and packed ones have a suffix in the payload. */
   private weightOf(name: string): PlacedWeight | undefined {
-    return this.weights.get(`${name}.fp16`) ?? this.weights.get(name)
+    return (
+      this.weights.get(`${name}.fp16`) ?? this.weights.get(name + PACKED_SUFFIX) ?? this.weights.get(name)
+    )
   }
 
   private kernel(kernel: FusedKernel): void {
@@ -107,7 +129,7 @@ class ModelGraph {
     for (const name of new Set(kernel.nodes.flatMap((node) => node.inputs))) {
       const placed = this.view.isStatic(name) ? this.weightOf(name) : undefined
       if (!placed) continue
-      inputs.push(this.constant(placed))
+      inputs.push(this.constant(placed, name))
       inputDescs.push(this.desc(name))
     }
     const outputs = kernelOutputs(this.view, kernel)

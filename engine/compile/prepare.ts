@@ -7,6 +7,7 @@ import {
   intAttribute,
   makeNode,
   makeTensor,
+  removeAttribute,
   removeUnusedInitializers,
   renameUses,
   tensorToFloat32,
@@ -67,8 +68,12 @@ function cast(input: string, output: string, to: DataType): Node {
   })
 }
 
+/** AscendDequant, AscendAntiQuant: 1 is FLOAT16, 0 FLOAT. */
+const ASCEND_DTYPE = /^Ascend(Dequant|AntiQuant)$/
+
 /** Operators that name the type they make. */
 function widenNode(node: Node): void {
+  if (ASCEND_DTYPE.test(node.opType) && node.domain === '') removeAttribute(node, 'dtype')
   for (const attribute of node.attributes) {
     const typed = attribute.name === 'to' || attribute.name === 'dtype'
     if (typed && attribute.type === 'int' && Number(attribute.value) === DataType.FLOAT16) {
@@ -155,7 +160,9 @@ function foldBatchNormalisation(graph: Graph): void {
 export function prepareModel(model: Model, half: boolean): void {
   const { graph } = model
   hoistConstants(graph)
-  if (half && usesHalf(graph)) widenHalf(graph)
+  // CANN's weight-only product reads FLOAT16 in any model.
+  const weightOnly = graph.nodes.some((node) => node.opType === 'NPUWeightQuantBatchMatmulV2')
+  if ((half || weightOnly) && usesHalf(graph)) widenHalf(graph)
   foldBatchNormalisation(graph)
   graph.valueInfo = []
   removeUnusedInitializers(graph)

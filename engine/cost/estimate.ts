@@ -30,6 +30,7 @@ const DEVICE_TYPES: Readonly<Record<string, string>> = {
   Gemm: 'MatMulV2',
   MatMul: 'BatchMatMulV2',
   MatMulInteger: 'BatchMatMulV2',
+  NPUWeightQuantBatchMatmulV2: 'WeightQuantBatchMatmulV2',
   Transpose: 'TransposeD',
   Concat: 'ConcatD',
   Split: 'SplitD',

@@ -8,6 +8,7 @@ export const CUBE_OPS: ReadonlySet<string> = new Set([
   'MatMul',
   'ConvInteger',
   'MatMulInteger',
+  'NPUWeightQuantBatchMatmulV2',
 ])
 
 export const CONVOLUTION_OPS: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose', 'ConvInteger'])

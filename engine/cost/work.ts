@@ -2,7 +2,14 @@
 import type { Precision } from '../../contract/cost.ts'
 import { AppError } from '../../contract/errors/index.ts'
 import type { Node } from '../onnx/index.ts'
-import { DataType, elementSize, intAttribute, intsAttribute, nodeLabel } from '../onnx/index.ts'
+import {
+  DataType,
+  elementSize,
+  intAttribute,
+  intsAttribute,
+  nodeLabel,
+  packedInt4Axis,
+} from '../onnx/index.ts'
 import { kernelInputs, kernelOutputs } from './fusion.ts'
 import type { FusedKernel } from './fusion.ts'
 import type { GraphView } from './graph-view.ts'
@@ -84,6 +91,14 @@ export class WorkModel {
     return this.precision === 'fp32' ? 4 : 2
   }
 
+  /** Bytes of one element of the weight: INT4 in pairs, INT8, or the type of the operands. */
+  private weightElementBytes(node: Node): number {
+    const [input = '', weight = ''] = node.inputs
+    const stored = this.view.graph.initializers.get(weight)
+    if (stored?.dataType !== DataType.INT8) return this.operandBytes(node)
+    return packedInt4Axis(node, stored.dims, this.view.dims(input)) === undefined ? 1 : 0.5
+  }
+
   private operandPrecision(node: Node): Precision {
     if (this.isInt8(node.inputs[0]!)) return 'int8'
     return this.precision === 'fp32' ? 'fp32' : 'fp16'
@@ -120,7 +135,7 @@ export class WorkModel {
       batch,
       weightBytes: 0,
     }
-    work.weightBytes = work.n * TILE * work.k * tileK * work.repeats * operand
+    work.weightBytes = work.n * TILE * work.k * tileK * work.repeats * this.weightElementBytes(node)
     const macs = batch * positions * channelsIn * channelsOut * group * kernelSize
     return { work, macs, precision: this.operandPrecision(node) }
   }
@@ -149,8 +164,18 @@ export class WorkModel {
       k: tilesK,
       repeats,
       batch: broadcast ? (output.length > 1 ? output[0]! : 1) : 1,
-      weightBytes: constant ? tilesN * TILE * tilesK * TILE_K_BYTES * (broadcast ? 1 : repeats) : 0,
+      weightBytes: constant
+        ? tilesN *
+          TILE *
+          tilesK *
+          (TILE_K_BYTES / operand) *
+          this.weightElementBytes(node) *
+          (broadcast ? 1 : repeats)
+        : 0,
     }
+    // The vector unit turns the INT8 weight into FP16 for the cube.
+    if (node.opType === 'NPUWeightQuantBatchMatmulV2')
+      work.vectorElements += vectorFactor('AscendAntiQuant') * n * k
     return { work, macs: rows * n * k, precision: this.operandPrecision(node) }
   }
 

@@ -10,7 +10,7 @@
 namespace ascendsim {
 namespace {
 
-enum class OpKind { RoundFp16, Quant, QuantS8, Dequant, AntiQuant };
+enum class OpKind { RoundFp16, Quant, QuantS8, Bias, Dequant, AntiQuant };
 
 struct Op {
   OrtCustomOp base;  // first member: ORT hands back a pointer to it
@@ -98,26 +98,43 @@ OrtStatus *readInput(const OrtApi *api, const OrtKernelContext *context, size_t 
   return nullptr;
 }
 
-OrtStatus *dequant(const Kernel &kernel, OrtKernelContext *context, const Tensor &x, void *y) {
-  Tensor scale;
-  ORT_TRY(readInput(kernel.api, context, 1, scale));
-  size_t channels = 1;
-  size_t inner = x.count;
+/** How the elements of a value fall to the channels of a parameter: one for all, or one per place on the axis. */
+struct Channels {
   size_t outer = 1;
-  if (scale.count != 1) {
-    const int64_t rank = static_cast<int64_t>(x.dims.size());
-    const int64_t axis = kernel.axis < 0 ? kernel.axis + rank : kernel.axis;
-    if (axis < 0 || axis >= rank || static_cast<size_t>(x.dims[static_cast<size_t>(axis)]) != scale.count) {
-      return ortCreateStatus(kernel.api, kOrtInvalidArgument,
-                             "AscendDequant: the number of scales is not the size of the channel axis");
-    }
-    channels = scale.count;
-    inner = 1;
-    for (int64_t d = axis + 1; d < rank; ++d) inner *= static_cast<size_t>(x.dims[static_cast<size_t>(d)]);
-    for (int64_t d = 0; d < axis; ++d) outer *= static_cast<size_t>(x.dims[static_cast<size_t>(d)]);
+  size_t count = 1;
+  size_t inner = 1;
+};
+
+OrtStatus *findChannels(const Kernel &kernel, const Tensor &x, const Tensor &parameter, Channels &channels) {
+  channels.inner = x.count;
+  if (parameter.count == 1) return nullptr;
+  const int64_t rank = static_cast<int64_t>(x.dims.size());
+  const int64_t axis = kernel.axis < 0 ? kernel.axis + rank : kernel.axis;
+  if (axis < 0 || axis >= rank || static_cast<size_t>(x.dims[static_cast<size_t>(axis)]) != parameter.count) {
+    return ortCreateStatus(kernel.api, kOrtInvalidArgument,
+                           "AscendDequant or its bias: the number of values is not the size of the channel axis");
   }
-  ascendDequant(static_cast<const int32_t *>(x.data), static_cast<const float *>(scale.data), static_cast<float *>(y),
-                outer, channels, inner, kernel.parameters.fp16);
+  channels.count = parameter.count;
+  channels.inner = 1;
+  for (int64_t d = axis + 1; d < rank; ++d) channels.inner *= static_cast<size_t>(x.dims[static_cast<size_t>(d)]);
+  for (int64_t d = 0; d < axis; ++d) channels.outer *= static_cast<size_t>(x.dims[static_cast<size_t>(d)]);
+  return nullptr;
+}
+
+/** The operators that read int32 sums and a parameter per channel. */
+OrtStatus *computeChannels(const Kernel &kernel, OrtKernelContext *context, const Tensor &x, void *y) {
+  Tensor parameter;
+  ORT_TRY(readInput(kernel.api, context, 1, parameter));
+  Channels channels;
+  ORT_TRY(findChannels(kernel, x, parameter, channels));
+  const auto *const sums = static_cast<const int32_t *>(x.data);
+  if (kernel.kind == OpKind::Bias) {
+    ascendBias(sums, static_cast<const int32_t *>(parameter.data), static_cast<int32_t *>(y), channels.outer,
+               channels.count, channels.inner);
+  } else {
+    ascendDequant(sums, static_cast<const float *>(parameter.data), static_cast<float *>(y), channels.outer,
+                  channels.count, channels.inner, kernel.parameters.fp16);
+  }
   return nullptr;
 }
 
@@ -139,7 +156,8 @@ OrtStatus *compute(void *state, OrtKernelContext *context) {
     case OpKind::QuantS8:
       ascendQuantS8(static_cast<const float *>(x.data), static_cast<int8_t *>(y), x.count, kernel.parameters);
       break;
-    case OpKind::Dequant: return dequant(kernel, context, x, y);
+    case OpKind::Bias:
+    case OpKind::Dequant: return computeChannels(kernel, context, x, y);
     case OpKind::AntiQuant:
       ascendAntiQuant(static_cast<const uint8_t *>(x.data), static_cast<float *>(y), x.count, kernel.parameters);
       break;
@@ -147,13 +165,14 @@ OrtStatus *compute(void *state, OrtKernelContext *context) {
   return nullptr;
 }
 
-Op makeOp(OpKind kind, const char *name, int input, int output) {
+/** `parameter`: element type of a second input, 0 for none. */
+Op makeOp(OpKind kind, const char *name, int input, int output, int parameter = 0) {
   Op op{};
   op.kind = kind;
   op.name = name;
   op.inputs[0] = input;
-  op.inputs[1] = kOrtFloat;
-  op.inputCount = kind == OpKind::Dequant ? 2 : 1;
+  op.inputs[1] = parameter;
+  op.inputCount = parameter != 0 ? 2 : 1;
   op.output = output;
   op.base.version = kOrtApiVersion;
   op.base.GetName = [](const OrtCustomOp *self) { return opOf(self).name; };
@@ -179,21 +198,24 @@ Op makeOp(OpKind kind, const char *name, int input, int output) {
 
 }  // namespace
 
+constexpr int kOps = 6;
+
 OrtCustomOpDomain *customDomain(const OrtApi *api, std::string &error) {
   static std::mutex *const mutex = new std::mutex;
   static OrtCustomOpDomain *domain = nullptr;
-  static const Op *const ops = new Op[5]{
+  static const Op *const ops = new Op[kOps]{
       makeOp(OpKind::RoundFp16, "RoundFp16", kOrtFloat, kOrtFloat),
       makeOp(OpKind::Quant, "AscendQuant", kOrtFloat, kOrtUint8),
       makeOp(OpKind::QuantS8, "AscendQuantS8", kOrtFloat, kOrtInt8),
-      makeOp(OpKind::Dequant, "AscendDequant", kOrtInt32, kOrtFloat),
+      makeOp(OpKind::Bias, "AscendBias", kOrtInt32, kOrtInt32, kOrtInt32),
+      makeOp(OpKind::Dequant, "AscendDequant", kOrtInt32, kOrtFloat, kOrtFloat),
       makeOp(OpKind::AntiQuant, "AscendAntiQuant", kOrtUint8, kOrtFloat),
   };
   const std::lock_guard<std::mutex> lock(*mutex);
   if (domain != nullptr) return domain;
   OrtCustomOpDomain *made = nullptr;
   error = takeOrtError(api, ortCreateCustomOpDomain(api, "ascendsim", &made));
-  for (int i = 0; i < 5 && error.empty(); ++i) {
+  for (int i = 0; i < kOps && error.empty(); ++i) {
     error = takeOrtError(api, ortCustomOpDomainAdd(api, made, &ops[i].base));
   }
   if (error.empty()) domain = made;

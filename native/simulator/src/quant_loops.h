@@ -34,6 +34,14 @@ inline float dequantize(int32_t x, float scale) {
   return rounded<Half>(static_cast<float>(x) * scale);
 }
 
+/** The sum of two int32 numbers, limited to their range. Branch-free, so that loops over it vectorise. */
+inline int32_t saturatingSum(int32_t a, int32_t b) {
+  const int32_t sum = static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b));
+  const int32_t overflowed = ((a ^ sum) & (b ^ sum)) >> 31;  // -1 where both have the sign that the sum has not
+  const int32_t limit = (a >> 31) ^ INT32_MAX;
+  return (overflowed & limit) | (~overflowed & sum);
+}
+
 template <bool Half>
 inline float antiQuantize(uint8_t x, float scale, float offset) {
   const float q = static_cast<float>(static_cast<int32_t>(x) - 128);

@@ -97,6 +97,20 @@ void ascendDequant(const int32_t *x, const float *scales, float *y, size_t outer
   }
 }
 
+void ascendBias(const int32_t *x, const int32_t *bias, int32_t *y, size_t outer, size_t channels, size_t inner) {
+  for (size_t o = 0; o < outer; ++o) {
+    if (inner == 1) {
+      for (size_t c = 0; c < channels; ++c) y[c] = saturatingSum(x[c], bias[c]);
+      x += channels;
+      y += channels;
+      continue;
+    }
+    for (size_t c = 0; c < channels; ++c, x += inner, y += inner) {
+      for (size_t i = 0; i < inner; ++i) y[i] = saturatingSum(x[i], bias[c]);
+    }
+  }
+}
+
 void ascendAntiQuant(const uint8_t *x, float *y, size_t count, const QuantParameters &parameters) {
   const Rounded p(parameters);
   ASCENDSIM_AVX2_CALL(avx2::antiQuant(x, y, count, p.scale, p.offset, parameters.fp16));

@@ -23,6 +23,8 @@ void ascendQuantS8(const float *x, int8_t *y, size_t count, const QuantParameter
  */
 void ascendDequant(const int32_t *x, const float *scales, float *y, size_t outer, size_t channels, size_t inner,
                    bool fp16);
+/** y = x + bias, limited to int32. `channels` biases, each for `inner` successive elements, repeated `outer` times. */
+void ascendBias(const int32_t *x, const int32_t *bias, int32_t *y, size_t outer, size_t channels, size_t inner);
 /** y = scale * (q - offset), q stored as q + 128. */
 void ascendAntiQuant(const uint8_t *x, float *y, size_t count, const QuantParameters &parameters);
 

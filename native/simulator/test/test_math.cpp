@@ -168,6 +168,22 @@ BOTH_VERSIONS(ascend_anti_quant_matches_the_definition) {
   }
 }
 
+TEST(ascend_bias_saturates_and_uses_one_value_per_channel) {
+  const std::vector<int32_t> critical = {0, 1, -1, 1000, -1000, INT32_MAX, INT32_MIN, INT32_MAX - 1, INT32_MIN + 1};
+  for (const size_t inner : {size_t{1}, size_t{3}, size_t{17}}) {
+    std::vector<int32_t> x;
+    for (const int32_t sum : critical) {
+      for (size_t c = 0; c < critical.size() * inner; ++c) x.push_back(sum);
+    }
+    std::vector<int32_t> y(x.size());
+    ascendBias(x.data(), critical.data(), y.data(), critical.size(), critical.size(), inner);
+    for (size_t i = 0; i < x.size(); ++i) {
+      const int64_t sum = static_cast<int64_t>(x[i]) + critical[i / inner % critical.size()];
+      CHECK_EQ(y[i], static_cast<int32_t>(std::max<int64_t>(INT32_MIN, std::min<int64_t>(INT32_MAX, sum))));
+    }
+  }
+}
+
 TEST(acl_float16_has_no_infinity) {
   CHECK_EQ(aclFloat16ToFloat(0x7C00), 65536.0f);
   CHECK_EQ(aclFloat16ToFloat(0x7E00), 98304.0f);
