@@ -52,19 +52,9 @@ const COMMANDS: readonly Entry[] = [
     load: () => import('./commands/calibrate.ts'),
   },
   {
-    name: 'compile',
-    summary: 'compile an ONNX model for a device',
-    load: () => import('./commands/compile.ts'),
-  },
-  {
-    name: 'benchmark',
-    summary: 'measure the latency of one or more models on a device',
-    load: () => import('./commands/benchmark.ts'),
-  },
-  {
-    name: 'compare',
-    summary: 'quantize, compile and measure FP16 against INT8 in one go',
-    load: () => import('./commands/compare.ts'),
+    name: 'lint',
+    summary: 'list what atc would refuse in an ONNX model, and the atc command for it',
+    load: () => import('./commands/lint.ts'),
   },
   {
     name: 'compile',
@@ -80,6 +70,11 @@ const COMMANDS: readonly Entry[] = [
     name: 'compare',
     summary: 'quantize, compile and measure FP16 against INT8 in one go',
     load: () => import('./commands/compare.ts'),
+  },
+  {
+    name: 'evaluate',
+    summary: 'generate with a model and its quantized versions, and judge the results',
+    load: () => import('./commands/evaluate.ts'),
   },
   {
     name: 'report',

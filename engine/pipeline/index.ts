@@ -7,3 +7,4 @@ export {
 } from './compile-for-device.ts'
 export { runAmctTool, type AmctToolRequest, type AmctToolResult } from './amct-tool.ts'
 export { probeModel } from './probe-model.ts'
+export { lintModelFile, type LintRequest } from './lint-model.ts'
