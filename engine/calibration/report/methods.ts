@@ -79,7 +79,8 @@ export function compare(
   const simplest: Candidate = {
     method: spec.symmetric ? 'max_abs' : 'min_max',
     range: whole,
-    sqnrDb: bins.total > 0 ? assessor.sqnrDb(whole) : NaN,
+    // A single value lies on an end of its grid, without any error.
+    sqnrDb: bins.min < bins.max ? assessor.sqnrDb(whole) : NaN,
   }
   // All values equal, or none: no grid is better than another (and no bins to search).
   const searched = bins.min === bins.max ? [simplest] : compareMethods(bins, averaged, spec)

@@ -221,9 +221,11 @@ export function roleByPlace(view: GraphView, layer: GraphLayer, traits: ModelTra
 function lastLinearRole(view: GraphView, layer: GraphLayer, { vocabularies }: ModelTraits): LayerRole {
   const isHead = vocabularies.includes(layer.outputs) || layer.outputs >= LEAST_HEAD_WIDENING * layer.inputs
   if (vocabularies.length > 0) return isHead ? 'language_head' : 'output_projection'
-  return view.layers.some((other) => other.isConvolution && !isPointwise(other))
-    ? 'classifier'
-    : 'output_projection'
+  // Convolutions beyond the one that cuts patches.
+  const isConvolutional = view.layers.some(
+    (other) => other.isConvolution && !isPointwise(other) && !isFirst(view, other),
+  )
+  return isConvolutional ? 'classifier' : 'output_projection'
 }
 
 function convolutionRole(view: GraphView, layer: GraphLayer): LayerRole {
