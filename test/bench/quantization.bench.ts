@@ -4,6 +4,15 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { defaultRecipe } from '../../contract/recipe.ts'
 import { quantizeModel } from '../../engine/quantization/index.ts'
+import {
+  type ChannelLayout,
+  columnLayout,
+  convLayout,
+  quantizeWeight,
+  tensorLayout,
+  weightScales,
+} from '../../engine/quantization/rules.ts'
+import { generate } from '../unit/quantization/vectors.ts'
 import { generateUnet, writeCalibration } from '../../engine/pipeline/samples/index.ts'
 
 interface Metric {
@@ -84,10 +93,41 @@ async function generatedUnet(folder: string): Promise<Metric[]> {
   ]
 }
 
+/** float32 weights in, integers out: scales and rounding of one tensor of 64 MB. */
+const WEIGHT_RATE_TARGET = 500
+const WEIGHT_ELEMENTS = 16 * 1024 * 1024
+const ROUNDS = 7
+
+function weightRate(values: Float32Array, layout: ChannelLayout): number {
+  const seconds = Array.from({ length: ROUNDS }, () => {
+    const started = performance.now()
+    const { scales } = weightScales(values, layout)
+    quantizeWeight(values, layout, scales)
+    return (performance.now() - started) / 1000
+  })
+  const median = seconds.sort((a, b) => a - b)[ROUNDS >> 1] as number
+  return values.byteLength / 1e6 / median
+}
+
+function weightRates(): Metric[] {
+  const values = new Float32Array(WEIGHT_ELEMENTS)
+  const pattern = generate(65_536, 0.3)
+  for (let start = 0; start < values.length; start += pattern.length) values.set(pattern, start)
+  const layouts: [string, ChannelLayout][] = [
+    ['quantization.weight_mb_per_s', convLayout([1024, WEIGHT_ELEMENTS / 1024])],
+    ['quantization.weight_per_tensor_mb_per_s', tensorLayout(WEIGHT_ELEMENTS)],
+    ['quantization.weight_per_column_mb_per_s', columnLayout([4096, WEIGHT_ELEMENTS / 4096])],
+  ]
+  return layouts.map(([name, layout]) => {
+    const value = weightRate(values, layout)
+    return { name, value, unit: 'MB/s', target: `>= ${WEIGHT_RATE_TARGET}`, ok: value >= WEIGHT_RATE_TARGET }
+  })
+}
+
 export async function run(): Promise<Metric[]> {
   const folder = mkdtempSync(path.join(tmpdir(), 'bench-quantization-'))
   try {
-    return [...(await sampleUnet(folder)), ...(await generatedUnet(folder))]
+    return [...weightRates(), ...(await sampleUnet(folder)), ...(await generatedUnet(folder))]
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
