@@ -3,6 +3,8 @@
 import { z } from 'zod'
 import { latencySummarySchema, verdictSchema } from './benchmark.ts'
 import { clockSchema, deviceKindSchema } from './device.ts'
+import { qualityReportSchema } from './evaluation.ts'
+import { gateResultSchema } from './gates.ts'
 
 export const COMPARISON_SCHEMA = 'aqw.comparison/1'
 
@@ -151,6 +153,10 @@ export const comparisonSchema = comparisonSectionSchema.extend({
     .nullable(),
   /** The host CPU beside the device, when asked for. */
   host_cpu: comparisonSectionSchema.nullable(),
+  /** What the sides generate and how good it is, when a quality task was given. */
+  generated: qualityReportSchema.nullable().default(null),
+  /** Conditions the candidates were held to. */
+  gates: z.array(gateResultSchema).default([]),
   notes: z.array(z.string()),
 })
 export type Comparison = z.infer<typeof comparisonSchema>

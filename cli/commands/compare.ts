@@ -1,5 +1,9 @@
 // `aqw compare`: quantize, compile, load both precisions on one device, measure, judge the outputs.
 import type { Command } from 'commander'
+import type { Comparison } from '../../contract/comparison.ts'
+import { comparisonFigureNames } from '../../contract/comparison-figures.ts'
+import { AppError } from '../../contract/errors/index.ts'
+import { type Gate, GateSyntaxError, parseGate } from '../../contract/gates.ts'
 import { checkWritable, writeFileAtomic } from '../../engine/common/files.ts'
 import { existingFolder, modelFile, parseInteger } from '../runtime/arguments.ts'
 import type { Host } from '../runtime/host.ts'
@@ -23,20 +27,69 @@ interface CompareOptions extends DatasetOptions, ScenarioOptions {
   evaluation?: string
   samples: string
   artifacts?: string
+  task?: string
+  taskCount?: string
+  seed: string
+  gate?: string[]
+  junit?: string
 }
 
 const EXAMPLES = `
 Quality is measured on the device against the FP32 model on ONNX Runtime. The JSON is documented in
 docs/comparison-schema.md; "--json -" prints it instead of the table.
+--task also generates with FP32, FP16 and INT8 and judges the results (docs/evaluation.md). A gate is a condition on figures
+(docs/gates.md); when one does not hold, the exit code is 1.
 Examples:
+  aqw compare --model unet.onnx --calibration calib --device sim:Ascend310P3 --task task.json --task-count 64 \
+      --gate "latency.mean <= 0.7*baseline && quality.fid_delta <= 1" --junit gates.xml
   aqw compare --model unet.onnx --calibration calib --device sim:Ascend310P3 --json comparison.json
   aqw compare --model unet.onnx --calibration calib --evaluation held_out --device npu:0 --recipe recipe.json
   aqw compare --model unet.onnx --calibration calib --device cpu --markdown comparison.md`
 
+/** @throws E_GATE */
+function gateOf(text: string): Gate {
+  try {
+    return parseGate(text, comparisonFigureNames)
+  } catch (error) {
+    if (!(error instanceof GateSyntaxError)) throw error
+    throw new AppError('E_GATE', { gate: text, reason: error.message, at: error.at + 1 })
+  }
+}
+
+function taskOf(options: CompareOptions): { path: string; count?: number; seed: number } | undefined {
+  if (options.task === undefined) return undefined
+  return {
+    path: options.task,
+    ...(options.taskCount !== undefined && {
+      count: parseInteger('--task-count', options.taskCount, 1, 1_000_000),
+    }),
+    seed: parseInteger('--seed', options.seed, 0, 2 ** 31 - 1),
+  }
+}
+
+/** @throws E_GATE_FAILED when a gate does not hold, so that scripts stop */
+function reportGates({ gates }: Comparison): void {
+  const failed = gates.filter((gate) => gate.outcome !== 'passed')
+  if (failed.length === 0) return
+  const reasons = failed.flatMap(({ candidate, checks }) =>
+    checks
+      .filter((check) => check.outcome !== 'passed')
+      .map(({ text, left, right, missing }) =>
+        missing.length > 0
+          ? `${candidate}: ${text} (no ${missing.join(', ')})`
+          : `${candidate}: ${text} (${left?.toPrecision(5)} against ${right?.toPrecision(5)})`,
+      ),
+  )
+  throw new AppError('E_GATE_FAILED', { failed: failed.length, total: gates.length, reasons })
+}
+
 async function compareModels(host: Host, options: CompareOptions): Promise<void> {
-  const outputs = [options.json, options.markdown].filter((file) => file !== undefined && file !== '-')
+  const outputs = [options.json, options.markdown, options.junit].filter(
+    (file) => file !== undefined && file !== '-',
+  )
   for (const file of outputs) checkWritable(file ?? '')
   modelFile(options.model, ['.onnx', '.om'])
+  const gates = (options.gate ?? []).map(gateOf)
   const dataset = datasetOf(options)
   const recipe = withSettings(await recipeOf(options, options.model, host.log), options)
   const samples = parseInteger('--samples', options.samples, 1, 1_000_000)
@@ -60,6 +113,8 @@ async function compareModels(host: Host, options: CompareOptions): Promise<void>
       hostCpu: options.hostCpu === true,
       evaluationSamples: samples,
       artifactsFolder: options.artifacts,
+      task: taskOf(options),
+      gates,
       tool: { name: 'aqw', version: productVersion() },
     },
     host.ctx,
@@ -70,10 +125,16 @@ async function compareModels(host: Host, options: CompareOptions): Promise<void>
     const { renderReport } = await import('../../engine/report/index.ts')
     writeFileAtomic(options.markdown, (await renderReport([{ comparison }], 'md', 'en')).bytes)
   }
-  if (options.json === '-') {
-    host.print(json.trimEnd())
-    return
+  if (options.junit !== undefined) {
+    const { renderJunit } = await import('../../engine/report/index.ts')
+    writeFileAtomic(options.junit, renderJunit(comparison))
   }
+  if (options.json === '-') host.print(json.trimEnd())
+  else await printComparison(host, comparison)
+  reportGates(comparison)
+}
+
+async function printComparison(host: Host, comparison: Comparison): Promise<void> {
   const { comparisonLines } = await import('../comparison-output.ts')
   for (const line of comparisonLines(comparison, host.paint)) host.print(line)
 }
@@ -89,7 +150,12 @@ export function register(command: Command): void {
     .option('--json <file>', 'write the comparison there ("-": print it)')
     .option('--markdown <file>', 'write it as a page')
     .option('--host-cpu', 'also measure FP32 against INT8 on the host CPU')
-    .option('--artifacts <folder>', 'keep the quantized and compiled models there')
+    .option('--artifacts <folder>', 'keep the quantized and compiled models, and what is generated, there')
+    .option('--task <task>', 'quality task to generate by: a file or a folder')
+    .option('--task-count <n>', 'pictures or sequences of the task')
+    .option('--seed <n>', "added to every prompt's own seed", '0')
+    .option('--gate <condition...>', 'condition that every candidate must meet; may be repeated')
+    .option('--junit <file>', 'write the gates as JUnit XML')
   addScenarioOptions(command)
   withCommonOptions(command, false).addHelpText('after', EXAMPLES)
   action<CompareOptions>(command, compareModels)

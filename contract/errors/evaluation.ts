@@ -82,4 +82,24 @@ export const evaluationErrors = {
       hint: '请选择其他文件夹，或去掉 --resume 重新开始。',
     },
   },
+  E_GATE: {
+    en: {
+      message: 'The gate "{gate}" cannot be read: {reason} (character {at})',
+      hint: 'Example: latency.mean <= 0.7*baseline && quality.fid_delta <= 1. All figures: docs/gates.md.',
+    },
+    zh: {
+      message: '无法解析门限 "{gate}"：{reason}（第 {at} 个字符）',
+      hint: '示例：latency.mean <= 0.7*baseline && quality.fid_delta <= 1。全部指标见 docs/gates.md。',
+    },
+  },
+  E_GATE_FAILED: {
+    en: {
+      message: '{failed} of {total} gates do not hold: {reasons}',
+      hint: 'A figure that is missing never passes; everything that was measured is in the comparison.',
+    },
+    zh: {
+      message: '{total} 个门限中有 {failed} 个未通过：{reasons}',
+      hint: '缺失的指标一律视为未通过；全部测量结果见对比报告。',
+    },
+  },
 } satisfies ErrorCatalog

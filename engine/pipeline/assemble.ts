@@ -8,6 +8,7 @@ import {
   type ComparisonSection,
 } from '../../contract/comparison.ts'
 import type { CostValidation } from '../../contract/cost.ts'
+import type { QualityReport } from '../../contract/evaluation.ts'
 import type { QuantizationResult } from '../../contract/quantization.ts'
 import type { Recipe } from '../../contract/recipe.ts'
 import { hashData } from '../common/hashing.ts'
@@ -27,6 +28,8 @@ export interface AssemblyInput {
   baseline: BenchmarkResult
   costValidation: CostValidation | undefined
   hostCpu: ComparisonSection | null
+  /** Generated results, when there was a quality task. */
+  generated?: QualityReport | null
 }
 
 /** Layers quantized, and layers of a kind that could be. */
@@ -95,6 +98,8 @@ export function assembleComparison(input: AssemblyInput): Comparison {
         }
       : null,
     host_cpu: input.hostCpu,
+    generated: input.generated ?? null,
+    gates: [],
     notes: notesOf(input),
   } satisfies Comparison)
 }

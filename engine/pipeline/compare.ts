@@ -4,8 +4,11 @@ import os from 'node:os'
 import path from 'node:path'
 import type { BenchmarkResult, ScenarioInput } from '../../contract/benchmark.ts'
 import type { Comparison, ComparisonSection } from '../../contract/comparison.ts'
+import { runGates } from '../../contract/comparison-figures.ts'
 import type { CostValidation } from '../../contract/cost.ts'
 import { AppError } from '../../contract/errors/index.ts'
+import type { QualityReport } from '../../contract/evaluation.ts'
+import type { Gate } from '../../contract/gates.ts'
 import type { DatasetRequest, ModelInput, QuantizationResult } from '../../contract/quantization.ts'
 import type { Recipe } from '../../contract/recipe.ts'
 import type { WorkContext } from '../../contract/work.ts'
@@ -13,6 +16,7 @@ import { benchmark, type BenchmarkModel } from '../benchmark/index.ts'
 import { openDataset, type CalibrationDataset } from '../calibration/index.ts'
 import { hashFile, reasonOf } from '../common/hashing.ts'
 import { formatDeviceSelector, openDevice, parseDeviceSelector, type DeviceSession } from '../device/index.ts'
+import { evaluateTask, type OpenedTask, readTask, type SideRequest } from '../evaluation/tasks/index.ts'
 import { quantizeModel } from '../quantization/index.ts'
 import { assembleComparison, layerCounts } from './assemble.ts'
 import { compileForDevice } from './compile-for-device.ts'
@@ -34,6 +38,10 @@ export interface CompareRequest {
   hostCpu: boolean
   /** Samples that the quality figures use, spread evenly over the data. */
   evaluationSamples: number
+  /** Also generates with every side and judges the results. */
+  task?: { path: string; count?: number | undefined; seed: number } | undefined
+  /** Conditions that every candidate is held to. */
+  gates?: readonly Gate[] | undefined
   /** Keeps the models there; otherwise they are made in a temporary folder and removed. */
   artifactsFolder?: string | undefined
   tool: { name: string; version: string }
@@ -75,16 +83,19 @@ interface Measured {
  */
 export async function compare(request: CompareRequest, ctx: WorkContext = {}): Promise<Comparison> {
   const selector = parseDeviceSelector(request.device)
-  // A device that cannot be opened is found out before any work.
+  // A task that cannot be read and a device that cannot be opened are found out before any work.
+  const task = request.task && readTask(request.task.path)
   await using session = await openDevice(selector)
   await using cpu = selector.kind === 'cpu' ? undefined : await openDevice('cpu')
   const host = cpu ?? session
   const folder = workFolder(request.artifactsFolder)
   try {
     const run = await prepare(request, ctx, folder, host)
-    const measured = await measureOn(session, await sidesFor(run), run)
+    const sides = await sidesFor(run)
+    const measured = await measureOn(session, sides, run)
     const hostCpu = cpu && request.hostCpu ? await measureOn(cpu, cpuSides(run), run) : null
-    return assemble(run, measured, hostCpu?.section ?? null)
+    const generated = task ? await generateWith(task, sides, run) : null
+    return judged(assemble(run, measured, hostCpu?.section ?? null, generated), request.gates ?? [])
   } finally {
     if (request.artifactsFolder === undefined) rmSync(folder, { recursive: true, force: true })
   }
@@ -208,7 +219,39 @@ async function measureOn(session: DeviceSession, sides: readonly Side[], run: Ru
   }
 }
 
-function assemble(run: Run, measured: Measured, hostCpu: ComparisonSection | null): Comparison {
+/** Generates with the source model in FP32 and with every side that is another model. */
+async function generateWith(task: OpenedTask, sides: readonly Side[], run: Run): Promise<QualityReport> {
+  const { request, folder, source, ctx } = run
+  const device = formatDeviceSelector(parseDeviceSelector(request.device))
+  const others = sides.filter((side) => side.path !== source.path)
+  return evaluateTask(
+    {
+      task,
+      sides: [
+        { label: 'FP32', role: 'reference', modelPath: source.path, device: 'cpu' },
+        ...others.map(({ label, path: modelPath }): SideRequest => {
+          return { label, role: label === 'INT8' ? 'candidate' : 'baseline', modelPath, device }
+        }),
+      ],
+      seed: request.task?.seed ?? 0,
+      count: request.task?.count,
+      outputFolder: path.join(folder, 'generated'),
+      resume: false,
+    },
+    ctx,
+  )
+}
+
+function judged(comparison: Comparison, gates: readonly Gate[]): Comparison {
+  return { ...comparison, gates: runGates(comparison, gates) }
+}
+
+function assemble(
+  run: Run,
+  measured: Measured,
+  hostCpu: ComparisonSection | null,
+  generated: QualityReport | null,
+): Comparison {
   const { request, source, calibration, evaluation, indices, quantization, ctx } = run
   return assembleComparison({
     modelPath: request.modelPath,
@@ -231,5 +274,6 @@ function assemble(run: Run, measured: Measured, hostCpu: ComparisonSection | nul
     baseline: measured.baseline,
     costValidation: measured.costValidation,
     hostCpu,
+    generated,
   })
 }

@@ -4,6 +4,7 @@ import { describeVerdictReason } from '../../contract/benchmark.ts'
 import type { RunFigures } from '../../contract/run-figures.ts'
 import { formatBytes, formatFigure } from '../common/units.ts'
 import type { BarsBlock, Block, ReportDocument, TableBlock, Tone } from './document.ts'
+import { generatedBlocks } from './generated.ts'
 import { translator, type ReportLocale, type Translate } from './texts.ts'
 
 /** One comparison with what is known beside it. */
@@ -264,13 +265,14 @@ function conditionBlocks(comparison: Comparison, t: Translate): Block[] {
 export function summaryBlocks(comparison: Comparison, locale: ReportLocale): Block[] {
   const t = translator(locale)
   const sections = sectionsOf(comparison).flatMap((section) => sectionBlocks(section, comparison, t))
-  return [...sections, ...conditionBlocks(comparison, t)]
+  return [...sections, ...generatedBlocks(comparison, locale), ...conditionBlocks(comparison, t)]
 }
 
 function entryBlocks({ comparison, figures, command }: ReportEntry, t: Translate): Block[] {
   const sections = sectionsOf(comparison)
   return [
     ...sections.flatMap((section) => sectionBlocks(section, comparison, t)),
+    ...generatedBlocks(comparison, t.locale),
     ...(figures ? [...kernelBars(figures, t), ...sizeBars(figures, t)] : []),
     ...conditionBlocks(comparison, t),
     { kind: 'heading', level: 3, text: t('hashes') },

@@ -11,6 +11,7 @@ import type { ReportLocale } from './texts.ts'
 export { calibrationSummaryBlocks } from './calibration.ts'
 export { summaryBlocks, type ReportEntry } from './build.ts'
 export type { Block } from './document.ts'
+export { renderJunit } from './junit.ts'
 export { findBrowser } from './pdf.ts'
 export type { ReportLocale } from './texts.ts'
 
