@@ -14,6 +14,7 @@ import {
 } from '../workspace.ts'
 import { interopNoteSchema, recipeFormSchema } from '../interop.ts'
 import { recipePresetSchema, recognitionSchema } from '../presets.ts'
+import { layerReportSchema } from '../quantization.ts'
 import { channel, topic } from './define.ts'
 import { modelSummarySchema, omSummarySchema, recipeSchema } from './seams.ts'
 
@@ -32,6 +33,10 @@ export const recipeCheckSchema = z.object({
       quantized: z.boolean(),
       /** Why it is not quantized; null when it is. */
       reason: z.string().nullable(),
+      /** What it becomes. */
+      precision: layerReportSchema.shape.precision,
+      /** The precision that the recipe asked for and why the layer cannot have it; null when it can. */
+      fallback: layerReportSchema.shape.fallback.unwrap().nullable(),
     }),
   ),
   problems: z.array(errorShapeSchema),

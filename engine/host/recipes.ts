@@ -12,12 +12,14 @@ import { openRow } from './library.ts'
 /** A recipe with more unknown names than this was written for another model. */
 const MAX_PROBLEMS = 100
 
-type ListName = 'skip_layers' | 'skip_op_types' | 'fp16_layers' | 'overrides'
+type ListName = 'skip_layers' | 'skip_op_types' | 'op_types' | 'fp16_layers' | 'overrides'
 
 /** The recipe without one entry of one list. */
 function without(recipe: Recipe, list: ListName, name: string): Recipe {
   if (list === 'overrides')
     return { ...recipe, overrides: recipe.overrides.filter((entry) => entry.layer !== name) }
+  if (list === 'op_types')
+    return { ...recipe, op_types: recipe.op_types.filter((entry) => entry.op_type !== name) }
   return { ...recipe, [list]: recipe[list].filter((entry) => entry !== name) }
 }
 
@@ -45,17 +47,24 @@ function pickMethods(recipe: Recipe): Pick<Recipe, 'activation' | 'weight'> {
 function decisions(model: Model, recipe: Recipe): Pick<RecipeCheck, 'layers' | 'counts'> {
   const { chosen, weightOnly, pools, kept, candidates } = selectLayers(model, recipe)
   const layersWithWeights = [...chosen, ...weightOnly].map(
-    ({ anatomy, name }) => [model.graph.nodes[anatomy.nodeIndex], name] as const,
+    ({ anatomy, name, precision, fallback }) =>
+      [model.graph.nodes[anatomy.nodeIndex], { name, precision, fallback: fallback ?? null }] as const,
   )
-  const pooled = pools.map(({ nodeIndex, name }) => [model.graph.nodes[nodeIndex], name] as const)
+  const pooled = pools.map(
+    ({ nodeIndex, name }) =>
+      [model.graph.nodes[nodeIndex], { name, precision: 'int8' as const, fallback: null }] as const,
+  )
   const quantized = new Map([...layersWithWeights, ...pooled])
   const layers = candidates.map((candidate) => {
     const report = kept.get(candidate.node)
+    const integer = quantized.get(candidate.node)
     return {
-      name: quantized.get(candidate.node) ?? report?.name ?? candidate.name,
+      name: integer?.name ?? report?.name ?? candidate.name,
       opType: candidate.node.opType,
-      quantized: quantized.has(candidate.node),
+      quantized: integer !== undefined,
       reason: report?.reason ?? null,
+      precision: integer?.precision ?? report?.precision ?? ('float' as const),
+      fallback: integer?.fallback ?? null,
     }
   })
   return { layers, counts: { quantized: quantized.size, kept: kept.size } }

@@ -1,5 +1,5 @@
 // The Quantize page: every kind of setting made in the window is in the saved recipe; presets, rules, many layers at once, JSON.
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import type { Browser, Locator, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Recipe } from '../../contract/recipe.ts'
@@ -7,6 +7,7 @@ import { parseRecipe } from '../../engine/quantization/index.ts'
 import { connect } from './screens/connect.ts'
 import { seriousFindings, walkByKeyboard } from './support/accessibility.ts'
 import { Folder } from './support/folder.ts'
+import { saveLayers } from './support/layers.ts'
 import { serve, type Served } from './support/serve.ts'
 import { goTo, launchBrowser, openWindow, settled, type OpenWindow } from './support/window.ts'
 
@@ -349,6 +350,56 @@ describe('JSON', () => {
     expect(file.suggestedFilename()).toBe('Under-test.json')
     const { recipe } = await client.rpc.invoke('recipes.get', { id: recipeId })
     expect(parseRecipe(readFileSync(await file.path(), 'utf8'), 'Under-test.json')).toEqual(recipe)
+  })
+})
+
+describe('other forms', () => {
+  test('the recipe leaves in every form of AMCT, named as AMCT names it', async () => {
+    for (const [form, name, part] of [
+      ['amct_tool, JSON', 'amct_config.json', '"quant_options"'],
+      ['AMCT, JSON layer by layer', 'config.json', '"quant_enable"'],
+      ['AMCT, simplified .cfg', 'quant.cfg', 'common_config'],
+    ] as const) {
+      await page.getByRole('button', { name: 'Export', exact: true }).click()
+      await page.getByRole('menuitem', { name: form }).click()
+      const dialog = page.getByRole('dialog', { name: form })
+      await dialog.getByText(part).first().waitFor()
+      const download = page.waitForEvent('download')
+      await dialog.getByRole('button', { name: 'Download' }).click()
+      expect((await download).suggestedFilename()).toBe(name)
+      await dialog.getByRole('button', { name: 'Close' }).last().click()
+      await dialog.waitFor({ state: 'detached' })
+    }
+  })
+
+  test('an imported configuration opens as a recipe, and what it could not say is listed', async () => {
+    const file = folder.file('simple.cfg')
+    writeFileSync(file, 'batch_num: 2\nskip_layers: "/unet/conv_in/Conv"\n')
+    await page.getByRole('button', { name: 'Import', exact: true }).click()
+    const picker = page.getByRole('dialog')
+    await picker.getByRole('grid').waitFor()
+    await picker.getByRole('textbox').fill(file)
+    await picker.getByRole('textbox').press('Enter')
+    const notes = page.getByRole('dialog', { name: /^Imported/ })
+    await notes.getByText('batch_num 2').waitFor()
+    await notes.getByRole('button', { name: 'Close' }).last().click()
+    await notes.waitFor({ state: 'detached' })
+    const { recipes } = await client.rpc.invoke('recipes.list', { projectId })
+    const imported = recipes.find((item) => item.origin === 'amct')
+    expect(imported?.recipe.skip_layers).toEqual(['/unet/conv_in/Conv'])
+    await client.rpc.invoke('recipes.delete', { id: imported?.id ?? '' })
+  })
+
+  test('a layer that cannot have INT4 weights says what it becomes and why', async () => {
+    const file = folder.file('odd.onnx')
+    saveLayers(2, file, 3)
+    const model = await client.rpc.invoke('models.add', { projectId, path: file })
+    await choose(page, 'Layers of model', model.name)
+    await page.getByRole('radio', { name: /^W4A8/ }).check()
+    const table = page.getByRole('grid', { name: 'Layers' })
+    await table.getByText('W8A8: odd number of input channels').first().waitFor()
+    expect((await saved()).precision).toBe('w4a8')
+    await client.rpc.invoke('models.remove', { id: model.id })
   })
 })
 

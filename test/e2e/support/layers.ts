@@ -1,8 +1,11 @@
 // A model of very many small layers, for the layer table.
 import { DataType, makeNode, makeTensor, saveModel, type Model } from '../../../engine/onnx/index.ts'
 
+const identity = (size: number): Float32Array =>
+  Float32Array.from({ length: size * size }, (_, index) => (index % (size + 1) === 0 ? 1 : 0))
+
 /** A chain of 1x1 convolutions, each with a weight of its own, named like blocks of a network. */
-function chain(count: number): Model {
+function chain(count: number, channels: number): Model {
   const name = (index: number): string => `blocks.${Math.floor(index / 100)}.layers.${index % 100}`
   const nodes = Array.from({ length: count }, (_, index) =>
     makeNode({
@@ -13,11 +16,11 @@ function chain(count: number): Model {
     }),
   )
   const weight = (index: number) =>
-    makeTensor(`${name(index)}.weight`, DataType.FLOAT, [2, 2, 1, 1], Float32Array.of(1, 0, 0, 1))
+    makeTensor(`${name(index)}.weight`, DataType.FLOAT, [channels, channels, 1, 1], identity(channels))
   const io = (which: string) => ({
     name: which,
     elementType: DataType.FLOAT,
-    shape: [1, 2, 4, 4].map((value) => ({ value })),
+    shape: [1, channels, 4, 4].map((value) => ({ value })),
   })
   return {
     irVersion: 8,
@@ -40,6 +43,6 @@ function chain(count: number): Model {
   }
 }
 
-export function saveLayers(count: number, file: string): void {
-  saveModel(chain(count), file)
+export function saveLayers(count: number, file: string, channels = 2): void {
+  saveModel(chain(count, channels), file)
 }

@@ -187,23 +187,32 @@ describe('what a recipe decides for a layer', () => {
 
 describe('lines of the layer table', () => {
   const check = (patch: object) => ({
-    layers: [{ name: conv.name, opType: 'Conv', quantized: true, reason: null, ...patch }],
+    layers: [
+      {
+        name: conv.name,
+        opType: 'Conv',
+        quantized: true,
+        reason: null,
+        precision: 'int8' as const,
+        fallback: null,
+        ...patch,
+      },
+    ],
     problems: [],
     counts: { quantized: 1, kept: 0 },
   })
 
   it('show the decision until the engine has answered', () => {
     const [line] = layerLines(recipe({ precision: 'w4a16' }), [conv], null)
-    expect(line).toMatchObject({ quantized: true, becomes: 'w4a16', rule: null, fallback: null })
+    expect(line).toMatchObject({ quantized: true, becomes: 'w4a16', fallback: null })
     expect(layerLines(recipe({ skip_layers: ['unet.down'] }), [conv], null)[0]).toMatchObject({
       quantized: false,
       becomes: 'float',
-      rule: 'unet.down',
     })
   })
 
   it('show what the engine makes of it, with the reason', () => {
-    const kept = check({ quantized: false, reason: 'weight_rank' })
+    const kept = check({ quantized: false, reason: 'weight_rank', precision: 'float' })
     expect(layerLines(defaultRecipe, [conv], kept)[0]).toMatchObject({
       quantized: false,
       becomes: 'float',
