@@ -2,6 +2,7 @@
 import type { z } from 'zod'
 import { calibrationChannels } from './calibration.ts'
 import { environmentChannels, environmentTopics } from './environment.ts'
+import { interopChannels } from './interop.ts'
 import { libraryChannels, libraryTopics } from './library.ts'
 import { workChannels, workTopics } from './work.ts'
 
@@ -10,6 +11,7 @@ export const channels = {
   ...libraryChannels,
   ...workChannels,
   ...calibrationChannels,
+  ...interopChannels,
 }
 export const topics = { ...environmentTopics, ...libraryTopics, ...workTopics }
 
@@ -37,6 +39,7 @@ export * from './calibration.ts'
 export * from './client.ts'
 export * from './command-line.ts'
 export * from './environment.ts'
+export * from './interop.ts'
 export * from './library.ts'
 export * from './message.ts'
 export * from './work.ts'

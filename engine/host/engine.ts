@@ -7,6 +7,7 @@ import { Workspace } from '../workspace/index.ts'
 import { DeviceService } from './device-service.ts'
 import { calibrationHandlers } from './handlers/calibrations.ts'
 import { environmentHandlers, environmentTopicHandlers } from './handlers/environment.ts'
+import { interopHandlers } from './handlers/interop.ts'
 import { libraryHandlers, libraryTopicHandlers } from './handlers/library.ts'
 import { workHandlers, workTopicHandlers } from './handlers/work.ts'
 import { Router } from './router.ts'
@@ -59,6 +60,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
         ...libraryHandlers(services),
         ...workHandlers(services),
         ...calibrationHandlers(services),
+        ...interopHandlers(services),
       },
       {
         ...environmentTopicHandlers(services),
