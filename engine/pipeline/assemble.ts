@@ -10,7 +10,7 @@ import {
 import type { CostValidation } from '../../contract/cost.ts'
 import type { QualityReport } from '../../contract/evaluation.ts'
 import type { QuantizationResult } from '../../contract/quantization.ts'
-import type { Recipe } from '../../contract/recipe.ts'
+import type { LayerPrecision, Recipe } from '../../contract/recipe.ts'
 import { hashData } from '../common/hashing.ts'
 
 export interface AssemblyInput {
@@ -41,10 +41,42 @@ export function layerCounts(quantization: Pick<QuantizationResult, 'layers'>): {
   return { quantized, candidates: quantization.layers.length }
 }
 
+/** Weights and inputs, both sides named. */
+const PRECISION_NAMES: Record<LayerPrecision, string> = {
+  int8: 'W8A8',
+  w4a8: 'W4A8',
+  w8a16: 'W8A16',
+  w4a16: 'W4A16',
+  fp16: 'FP16',
+  float: 'unchanged',
+}
+
+/** What the layers became, where it is not INT8 alone, and how many did not get what the recipe asked for. */
+function precisionNotes({ layers }: Pick<QuantizationResult, 'layers'>): string[] {
+  const quantized = layers.filter((layer) => layer.quantized)
+  const counts = [...Map.groupBy(quantized, (layer) => layer.precision)]
+  const fallen = layers.filter((layer) => layer.fallback).length
+  const floating = layers.filter((layer) => layer.deployFloat).length
+  return [
+    ...(counts.some(([precision]) => precision !== 'int8')
+      ? [
+          `Precisions: ${counts.map(([name, group]) => `${group.length} ${PRECISION_NAMES[name]}`).join(', ')}.`,
+        ]
+      : []),
+    ...(fallen > 0 ? [`${fallen} layers asked for INT4 weights cannot have them and are W8A8.`] : []),
+    ...(floating > 0
+      ? [
+          `${floating} weight-only layers are rounded floating point on the device: no gain in size or speed there.`,
+        ]
+      : []),
+  ]
+}
+
 function notesOf({ quantization, source, section }: AssemblyInput): string[] {
   const counts = layerCounts(quantization)
   return [
     `INT8: ${counts.quantized} of ${counts.candidates} quantizable layers are quantized.`,
+    ...precisionNotes(quantization),
     ...(source.note === null ? [] : [source.note]),
     ...(section.label === 'simulated'
       ? ['Simulated latencies are deterministic: no interval, because there is no noise to estimate.']
