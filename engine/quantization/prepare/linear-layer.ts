@@ -52,7 +52,7 @@ export class LinearLayer {
 
   /** Largest magnitude of each channel of one side, waiting factors included. */
   maxima(side: ChannelSide): Float32Array {
-    return channelMaxima(scaleChannels(this.values(), this.channels, this.#factors), this.channels, side)
+    return channelMaxima(this.values(), this.channels, side, this.#factors)
   }
 
   /** Writes weight and bias with the factors that wait. @throws E_REPAIR_WEIGHT_RANGE when float16 cannot hold one */

@@ -52,47 +52,98 @@ export function forEachBlock(
   }
 }
 
-/** Largest magnitude of each channel of one side. */
+/** Factors on channels of either side; a side left out has 1. */
+export interface ChannelFactors {
+  input?: Float64Array
+  output?: Float64Array
+}
+
+function ones(count: number): Float64Array {
+  return new Float64Array(count).fill(1)
+}
+
+/** Factors in the order of the weight's dimensions. */
+function byDimension(
+  channels: WeightChannels,
+  { input, output }: ChannelFactors,
+): { first: Float64Array; second: Float64Array } {
+  const inputs = input ?? ones(channelCount(channels, 'input'))
+  const outputs = output ?? ones(channelCount(channels, 'output'))
+  return channels.firstSide === 'input'
+    ? { first: inputs, second: outputs }
+    : { first: outputs, second: inputs }
+}
+
+/** Channel of the second dimension at which the block row `one` begins. */
+function secondBase({ first, second, groups }: WeightChannels, one: number): number {
+  return Math.floor(one / (first / groups)) * second
+}
+
+// The loops below run once per parameter of a model: no call per block, which a matrix has as many of as elements.
+
+/** Largest magnitude of each channel of one side, the factors applied. */
 export function channelMaxima(
   values: Float32Array,
   channels: WeightChannels,
   side: ChannelSide,
+  factors: ChannelFactors = {},
 ): Float32Array {
+  const { first, second, inner, firstSide } = channels
   const maxima = new Float32Array(channelCount(channels, side))
-  forEachBlock(channels, (input, output, start, end) => {
-    const channel = side === 'input' ? input : output
-    let largest = maxima[channel] as number
-    for (let index = start; index < end; index++) {
-      const magnitude = Math.abs(values[index] as number)
-      if (magnitude > largest) largest = magnitude
+  const scale = byDimension(channels, factors)
+  for (let one = 0, index = 0; one < first; one++) {
+    const base = secondBase(channels, one)
+    const firstFactor = scale.first[one] as number
+    for (let two = base; two < base + second; two++) {
+      let largest = 0
+      for (const end = index + inner; index < end; index++) {
+        const magnitude = Math.abs(values[index] as number)
+        if (magnitude > largest) largest = magnitude
+      }
+      const channel = side === firstSide ? one : two
+      const scaled = largest * firstFactor * (scale.second[two] as number)
+      if (scaled > (maxima[channel] as number)) maxima[channel] = scaled
     }
-    maxima[channel] = largest
-  })
+  }
   return maxima
 }
 
 /** Sum of squares of each input channel. */
 export function inputEnergies(values: Float32Array, channels: WeightChannels): Float64Array {
+  const { first, second, inner, firstSide } = channels
   const energies = new Float64Array(channelCount(channels, 'input'))
-  forEachBlock(channels, (input, _output, start, end) => {
-    let sum = 0
-    for (let index = start; index < end; index++) sum += (values[index] as number) ** 2
-    energies[input] = (energies[input] as number) + sum
-  })
+  for (let one = 0, index = 0; one < first; one++) {
+    const base = secondBase(channels, one)
+    for (let two = base; two < base + second; two++) {
+      const channel = firstSide === 'input' ? one : two
+      let sum = energies[channel] as number
+      for (const end = index + inner; index < end; index++) {
+        const value = values[index] as number
+        sum += value * value
+      }
+      energies[channel] = sum
+    }
+  }
   return energies
 }
 
-/** The weight with channels multiplied, computed in double precision. Factors of a side left out are 1. */
+/** The weight with channels multiplied, computed in double precision. */
 export function scaleChannels(
   values: Float32Array,
   channels: WeightChannels,
-  factors: { input?: Float64Array; output?: Float64Array },
+  factors: ChannelFactors,
 ): Float32Array {
+  const { first, second, inner } = channels
   const scaled = new Float32Array(values.length)
-  forEachBlock(channels, (input, output, start, end) => {
-    const factor = (factors.input?.[input] ?? 1) * (factors.output?.[output] ?? 1)
-    for (let index = start; index < end; index++) scaled[index] = (values[index] as number) * factor
-  })
+  const scale = byDimension(channels, factors)
+  for (let one = 0, index = 0; one < first; one++) {
+    const base = secondBase(channels, one)
+    const firstFactor = scale.first[one] as number
+    for (let two = base; two < base + second; two++) {
+      const factor = firstFactor * (scale.second[two] as number)
+      for (const end = index + inner; index < end; index++) scaled[index] = (values[index] as number) * factor
+    }
+  }
   return scaled
 }
 
