@@ -3,6 +3,8 @@ import type { RecipePreset } from '../../../contract/presets.ts'
 import { defaultRecipe, RECIPE_SCHEMA, recipeSchema } from '../../../contract/recipe.ts'
 import type { Model } from '../../onnx/index.ts'
 
+const LAYER_TYPES = ['Conv', 'ConvTranspose', 'Gemm', 'MatMul']
+
 type GeneralPreset = Omit<RecipePreset, 'family' | 'recommended' | 'proposals'>
 
 const PRESETS: readonly GeneralPreset[] = [
@@ -56,13 +58,14 @@ const PRESETS: readonly GeneralPreset[] = [
   },
 ]
 
-/** The general presets; one that skips operator types needs some of them to be there. */
+/** The general presets; one that skips operator types needs some of them to be there, and something else to quantize. */
 export function generalPresets(model: Model | null): RecipePreset[] {
   const types = model && new Set(model.graph.nodes.map((node) => node.opType))
   return PRESETS.flatMap((preset) => {
     const wanted = preset.recipe.skip_op_types
     const present = types ? wanted.filter((type) => types.has(type)) : wanted
-    if (wanted.length > 0 && present.length === 0) return []
+    const rest = !types || LAYER_TYPES.some((type) => types.has(type) && !wanted.includes(type))
+    if (wanted.length > 0 && (present.length === 0 || !rest)) return []
     const recipe = { ...preset.recipe, skip_op_types: present }
     return [{ ...preset, recipe, family: 'general', recommended: false, proposals: [] }]
   })

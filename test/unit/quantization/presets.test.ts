@@ -199,6 +199,18 @@ describe('presets', () => {
     expect(presets.map((preset) => preset.id)).toEqual(['balanced', 'accurate', 'symmetric', 'convolutions'])
   })
 
+  it('leave something to quantize', () => {
+    const ids = presetsForModel(sample('tiny-lm/lm.onnx')).map((preset) => preset.id)
+    expect(ids).toEqual([
+      'language_w8a8',
+      'language_w8a16',
+      'language_w4a16',
+      'balanced',
+      'accurate',
+      'symmetric',
+    ])
+  })
+
   it('refuse an unknown id with the known ones', () => {
     const ask = (): unknown => presetOf(sample('tiny-lm/lm.onnx'), 'diffusion_w8a8')
     expect(ask).toThrow(AppError)
