@@ -218,8 +218,8 @@ export async function quantizeModel(
   const sha256 = dataset.digest(context.signal)
   const calibrated = performance.now()
   const layers = [...chosen, ...weightOnly]
-  const options = rangeOptions(layers, temporaryFolder)
-  const rounding = await roundWeights(model, layers, ranges, dataset, recipe, spill, options, context)
+  const options = { ...rangeOptions(layers, temporaryFolder), spill, original }
+  const rounding = await roundWeights(model, layers, ranges, dataset, recipe, options, context)
   const plan = planQuantization(model, chosen, ranges, spill, context, {
     weightOnly,
     pools,

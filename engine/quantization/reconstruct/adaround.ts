@@ -8,7 +8,7 @@ import { integerRange, type RoundingProblem } from './problem.ts'
 
 export interface AdaRoundSettings {
   iterations: number
-  /** Weight of the rounding term against the output error of an average weight that is off by a tenth of a step. */
+  /** Weight of the rounding term against the output error of an average weight that is off by ten steps. */
   regularization: number
   /** Exponent of the rounding term, at the end of the warm start and in the end. */
   betaRange: readonly [number, number]
@@ -22,8 +22,8 @@ export type HessianProduct = (vectors: Float32Array) => Float32Array | Promise<F
 /** Stretch of the rectified sigmoid (AdaRound, zeta and gamma). */
 const ZETA = 1.1
 const GAMMA = -0.1
-/** The unit of the output error. Measured: from a third to ten times AMCT's regularization settle every layer alike. */
-const TENTH = 0.1
+/** With this unit AMCT's regularization of 0.01 settles layers of every size; measured, so does a third or ten times it. */
+const UNIT_STEPS = 10
 /** Adam (Kingma and Ba 2015). */
 const DECAY = 0.9
 const SQUARE_DECAY = 0.999
@@ -61,7 +61,7 @@ export class SoftRounding {
   readonly shares: Float64Array
   /** Error of the weights as they are now rounded, scale * (floor + h) - weight. */
   readonly difference: Float32Array
-  /** Output error of an average weight that is off by a tenth of a step: makes the loss free of units. */
+  /** Output error of an average weight that is off by ten steps: makes the loss free of units. */
   readonly unit: number
   /** Indices of the weights still between down and up. */
   active: Uint32Array
@@ -97,7 +97,7 @@ export class SoftRounding {
       const diagonal = hessian[(index % columns) * (columns + 1)] as number
       sum += (scales[index] as number) ** 2 * diagonal
     }
-    return (TENTH ** 2 * sum) / (rows * columns)
+    return (UNIT_STEPS ** 2 * sum) / (rows * columns)
   }
 
   /** Brings `shares` and `difference` up to date for one weight; returns its h. */

@@ -1,6 +1,5 @@
 // Rounding of weights by what it does to a layer's output, instead of each to its nearest integer: AdaRound and GPTQ.
 // The scales stay those of the recipe's weight method.
-import { AppError } from '../../../contract/errors/index.ts'
 import type { LayerRounding } from '../../../contract/quantization.ts'
 import type { Recipe, RoundingSettings } from '../../../contract/recipe.ts'
 import type { WorkContext } from '../../../contract/work.ts'
@@ -11,17 +10,8 @@ import {
   type RangeOptions,
 } from '../../calibration/index.ts'
 import { tensorBytes as activationBytes } from '../../calibration/values.ts'
-import {
-  allLayerNames,
-  layerNames,
-  matchLayers,
-  type Model,
-  nearestNames,
-  type Node,
-  type TensorData,
-  tensorBytes,
-  DataType,
-} from '../../onnx/index.ts'
+import { DataType, type Model, type Node, type TensorData, tensorBytes } from '../../onnx/index.ts'
+import { PatternMatcher } from '../patterns.ts'
 import { type ChosenLayer, weightVariant } from '../plan.ts'
 import { activationScaleOffset, type ScaleOffset } from '../rules.ts'
 import type { WeightSpill } from '../weight-spill.ts'
@@ -41,7 +31,6 @@ export const MOST_COLUMNS = 4608
 /** Hessians, and activations of one run, that are in memory together; a single larger layer gets a pass of its own. */
 const HESSIAN_BYTES = 512 * 1024 * 1024
 const ACTIVATION_BYTES = 256 * 1024 * 1024
-const SUGGESTIONS = 3
 
 export interface RoundedWeights {
   /** For the plan's hook: integers of a layer in the order of its weight, or undefined for rounding to the nearest. */
@@ -56,25 +45,11 @@ interface Candidate {
   hessianBytes: number
 }
 
-/** The nodes that the recipe's list names; all when it has none. @throws E_LAYER_UNKNOWN */
-function wantedNodes(model: Model, settings: Reconstruction): (node: Node) => boolean {
-  const { layers: patterns } = settings
-  if (!patterns) return () => true
-  const layers = layerNames(model)
-  const nodes = new Set<Node>()
-  for (const pattern of patterns) {
-    const matches = matchLayers(layers, pattern)
-    if (matches.length === 0) {
-      throw new AppError('E_LAYER_UNKNOWN', {
-        layer: pattern,
-        list: 'repair.rounding.layers',
-        model: model.path ?? 'the model',
-        suggestions: nearestNames(allLayerNames(layers), pattern, SUGGESTIONS),
-      })
-    }
-    for (const { node } of matches) nodes.add(node)
-  }
-  return (node) => nodes.has(node)
+export interface RoundingOptions extends RangeOptions {
+  /** Takes the integers until they are asked for. */
+  spill: WeightSpill
+  /** The model before weight repair: layers that only it has may be named. */
+  original?: Model
 }
 
 /** How the layer's input is quantized; undefined when it stays in floating point. */
@@ -195,14 +170,15 @@ function select(
   chosen: readonly ChosenLayer[],
   ranges: ReadonlyMap<string, ObservedRange>,
   settings: Reconstruction,
+  original: Model | undefined,
   facts: Map<string, LayerRounding>,
 ): Candidate[] {
-  const wanted = wantedNodes(model, settings)
-  const { method } = settings
+  const { method, layers } = settings
+  const wanted = layers && new PatternMatcher(model, original).union(layers, 'repair.rounding.layers')
   const weights = new Set<string>()
   return chosen.flatMap((layer) => {
     const candidate = candidateOf(model, layer, ranges)
-    if (!wanted(candidate.request.node)) return []
+    if (wanted && !wanted.has(candidate.request.node)) return []
     const key = weightVariant(layer)
     const columns = candidate.request.matrix.columns.length
     if (columns > MOST_COLUMNS) {
@@ -223,7 +199,6 @@ function select(
  * A layer's output error on that data, its input being quantized and its output linear, is never above that of rounding
  * to the nearest, output channel by output channel.
  * @param ranges Ranges of the layers' inputs, by observerKey.
- * @param spill Takes the integers until they are asked for.
  * @throws E_LAYER_UNKNOWN, E_WEIGHT_NOT_FINITE, E_CANCELLED, E_FILE_WRITE, what running the model throws
  */
 export async function roundWeights(
@@ -232,8 +207,7 @@ export async function roundWeights(
   ranges: ReadonlyMap<string, ObservedRange>,
   dataset: CalibrationDataset,
   recipe: Recipe,
-  spill: WeightSpill,
-  options: RangeOptions = {},
+  { spill, original, ...options }: RoundingOptions,
   context: WorkContext = {},
 ): Promise<RoundedWeights> {
   const facts = new Map<string, LayerRounding>()
@@ -247,7 +221,7 @@ export async function roundWeights(
   }
   if (settings.method === 'nearest') return { rounded, facts }
 
-  const candidates = select(model, chosen, ranges, settings, facts)
+  const candidates = select(model, chosen, ranges, settings, original, facts)
   await using products = new MatrixProducts(options.threads)
   const { onProgress, ...quiet } = context
   let done = 0
