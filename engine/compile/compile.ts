@@ -63,7 +63,8 @@ function checkCancelled(ctx: WorkContext): void {
 }
 
 function isQuantized(model: Model): boolean {
-  return model.graph.nodes.some((node) => node.opType === 'AscendQuant' && node.domain === '')
+  const integer = ['AscendQuant', 'NPUWeightQuantBatchMatmulV2']
+  return model.graph.nodes.some((node) => node.domain === '' && integer.includes(node.opType))
 }
 
 /** Puts the declared input shapes into the model; -1 becomes a symbol. */

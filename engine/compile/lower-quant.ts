@@ -114,52 +114,41 @@ export class QuantLowering extends IntegerNodes {
       scaleName,
       makeTensor(scaleName, DataType.FLOAT, [scales.length], scales),
     )
-    const relu = intAttribute(node, 'relu_flag', 0) !== 0
-    const sqrt = intAttribute(node, 'sqrt_mode', 0) !== 0
-    const output = node.outputs[0]!
-    const result = relu ? this.context.fresh(`${output}.dequant`) : output
-    const nodes: Node[] =
-      accumulator.float || sqrt
-        ? this.multiplied(node, accumulator, scale, scales.length, sqrt ? 2 : 1, result)
-        : [
-            {
-              ...this.custom(node, 'AscendDequant', [node.inputs[0]!, scale], {
-                axis: accumulator.channelAxis,
-              }),
-              outputs: [result],
-            },
-          ]
-    if (relu) nodes.push(this.plain('Relu', `${node.name}.relu`, [result], output))
-    return nodes
+    const plain =
+      !accumulator.float &&
+      intAttribute(node, 'relu_flag', 0) === 0 &&
+      intAttribute(node, 'sqrt_mode', 0) === 0
+    if (!plain) return this.steppedDequant(node, accumulator, scale, scales.length)
+    const attributes = { axis: accumulator.channelAxis }
+    return [this.custom(node, 'AscendDequant', [node.inputs[0]!, scale], attributes)]
   }
 
-  /** The scale once or, with sqrt_mode, twice, in float32. The caller of the lowering rounds the result. */
-  private multiplied(
+  /**
+   * AscendDequant step by step in float32: the sum, limited to zero and above with relu_flag, times the scale, with
+   * sqrt_mode twice. The caller of the lowering rounds the result.
+   */
+  private steppedDequant(
     node: Node,
     { channelAxis, float }: Accumulator,
     scale: string,
     count: number,
-    times: number,
-    output: string,
   ): Node[] {
     const nodes: Node[] = []
     let value = node.inputs[0]!
-    if (!float) {
-      const wide = this.context.fresh(`${node.name}.float`)
-      nodes.push(this.plain('Cast', wide, [value], wide, { to: DataType.FLOAT }))
-      value = wide
+    const step = (opType: string, part: string, inputs: string[], attributes = {}): void => {
+      value = this.context.fresh(`${node.name}.${part}`)
+      nodes.push(this.plain(opType, value, inputs, value, attributes))
     }
-    const rank = this.context.dims(node.inputs[0]!)?.length ?? 0
+    const rank = this.context.dims(value)?.length ?? 0
     const behind = channelAxis < 0 ? 0 : Math.max(0, rank - channelAxis - 1)
+    if (!float) step('Cast', 'float', [value], { to: DataType.FLOAT })
+    if (intAttribute(node, 'relu_flag', 0) !== 0) step('Relu', 'relu', [value])
     const shaped =
       count === 1 || behind === 0
         ? scale
         : this.reshaped(scale, [count, ...Array<number>(behind).fill(1)], nodes)
-    for (let time = 1; time <= times; time++) {
-      const next = time === times ? output : this.context.fresh(`${node.name}.scaled`)
-      nodes.push(this.plain('Mul', `${node.name}.scale${time}`, [value, shaped], next))
-      value = next
-    }
+    if (intAttribute(node, 'sqrt_mode', 0) !== 0) step('Mul', 'scaled', [value, shaped])
+    nodes.push(this.plain('Mul', node.name, [value, shaped], node.outputs[0]!))
     return nodes
   }
 
