@@ -15,7 +15,7 @@ import { assembleComparison, layerCounts } from '../pipeline/assemble.ts'
 import { compileForDevice } from '../pipeline/index.ts'
 import { measureQuality, spread, toRunInputs } from '../pipeline/quality.ts'
 import { buildSection } from '../pipeline/sections.ts'
-import { quantizeModel } from '../quantization/index.ts'
+import { deployPrecision, quantizeModel } from '../quantization/index.ts'
 import { sideFigures, type FigureSource } from './run-figures.ts'
 import type { CreatePlan, Plan, Stage, StageInput } from './plan.ts'
 import { dataOf, fileOf, isCompiled, modelFiles, plainFile, recoverStage, sourceOf } from './stage-files.ts'
@@ -164,8 +164,12 @@ class CompareWork {
         const name = `${path.basename(source, '.onnx')}_${precision}.om`
         const outputPath = path.join(context.folder, name)
         const shapes = this.#openShapes(source)
+        const computed =
+          precision === 'fp16'
+            ? precision
+            : deployPrecision(dataOf<QuantizeData>(context.results, 'quantize').layers)
         const result = await compileForDevice(
-          { modelPath, device, precision, outputPath, inputShapes: shapes },
+          { modelPath, device, precision: computed, outputPath, inputShapes: shapes },
           context,
         )
         const data: CompileData = { costValidation: result.estimate?.validation ?? null }

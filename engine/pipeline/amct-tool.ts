@@ -10,6 +10,7 @@ import { reasonOf } from '../common/hashing.ts'
 import type { Logger } from '../common/log.ts'
 import { openModel, type Model } from '../onnx/index.ts'
 import {
+  deployPrecision,
   outputPaths,
   parseAmctToolConfig,
   quantizeModel,
@@ -109,7 +110,7 @@ export async function runAmctTool(
         {
           modelPath: result.deployPath,
           soc,
-          precision: 'int8',
+          precision: deployPrecision(result.layers),
           outputPath,
           ...(inputShapes ? { inputShapes } : {}),
         },

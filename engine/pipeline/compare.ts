@@ -17,7 +17,7 @@ import { openDataset, type CalibrationDataset } from '../calibration/index.ts'
 import { hashFile, reasonOf } from '../common/hashing.ts'
 import { formatDeviceSelector, openDevice, parseDeviceSelector, type DeviceSession } from '../device/index.ts'
 import { evaluateTask, type OpenedTask, readTask, type SideRequest } from '../evaluation/tasks/index.ts'
-import { quantizeModel } from '../quantization/index.ts'
+import { deployPrecision, quantizeModel } from '../quantization/index.ts'
 import { assembleComparison, layerCounts } from './assemble.ts'
 import { compileForDevice } from './compile-for-device.ts'
 import { measureQuality, spread, toRunInputs, type RunInputs, type Runner } from './quality.ts'
@@ -163,11 +163,15 @@ async function sidesFor(run: Run): Promise<Side[]> {
   const base = path.join(folder, path.basename(source.path, '.onnx'))
   const plans = [
     { label: 'FP16', precision: 'fp16', modelPath: source.path },
-    { label: 'INT8', precision: 'int8', modelPath: quantization.deployPath },
+    {
+      label: 'INT8',
+      precision: deployPrecision(quantization.layers),
+      modelPath: quantization.deployPath,
+    },
   ] as const
   const sides: Side[] = []
   for (const { label, precision, modelPath } of plans) {
-    const outputPath = `${base}_${precision}.om`
+    const outputPath = `${base}_${label.toLowerCase()}.om`
     const inputShapes = openShapes(source.inputs, shapes)
     const result = await compileForDevice({ modelPath, device, precision, outputPath, inputShapes }, ctx)
     sides.push({

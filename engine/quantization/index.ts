@@ -6,6 +6,7 @@ export { parseAmctToolConfig, parseRecipe, resolveFromConfig } from './recipe-fi
 export type { AmctToolConfig } from './recipe-file.ts'
 export { formatRecords, parseRecords } from './record-file.ts'
 export type { LayerRecord } from './record-file.ts'
+export { deployPrecision } from './layer-reports.ts'
 export { outputPaths, quantizeModel } from './quantize.ts'
 export type { QuantizeRequest } from './quantize.ts'
 export { calibrateModel } from './calibrate.ts'

@@ -84,6 +84,11 @@ export function layerReports(
   return selection.candidates.flatMap(reportOf)
 }
 
+/** What the deploy model computes in: `fp16` when no layer of it is integer on the device. */
+export function deployPrecision(layers: readonly LayerReport[]): 'int8' | 'fp16' {
+  return layers.some((layer) => layer.quantized && layer.deployFloat === undefined) ? 'int8' : 'fp16'
+}
+
 function weightRecord(name: string, scales: Float32Array, bits: 8 | 4): LayerRecord {
   return {
     layer: name,
