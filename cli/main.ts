@@ -32,6 +32,11 @@ const COMMANDS: readonly Entry[] = [
     load: () => import('./commands/inspect.ts'),
   },
   {
+    name: 'prepare',
+    summary: 'turn a folder of pictures into calibration data',
+    load: () => import('./commands/prepare.ts'),
+  },
+  {
     name: 'quantize',
     summary: 'quantize an ONNX model to INT8 with calibration data',
     load: () => import('./commands/quantize.ts'),

@@ -9,6 +9,7 @@ import { deviceErrors } from './device.ts'
 import { evaluationErrors } from './evaluation.ts'
 import { interopErrors } from './interop.ts'
 import { onnxErrors } from './onnx.ts'
+import { preparationErrors } from './preparation.ts'
 import { quantizationErrors } from './quantization.ts'
 import { reportErrors } from './report.ts'
 import { workspaceErrors } from './workspace.ts'
@@ -19,6 +20,7 @@ const catalog = {
   ...commonErrors,
   ...onnxErrors,
   ...calibrationErrors,
+  ...preparationErrors,
   ...quantizationErrors,
   ...interopErrors,
   ...evaluationErrors,

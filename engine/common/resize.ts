@@ -1,5 +1,5 @@
 // Resizing planes of numbers with a triangle filter that widens when shrinking: the "antialiased bilinear" of torchvision
-// and Pillow (Pillow, Resample.c: bilinear_filter, precompute_coeffs), in floating point.
+// and Pillow (Resample.c: bilinear_filter, precompute_coeffs).
 
 /** Source positions and weights of one target position. */
 interface Taps {
@@ -28,32 +28,40 @@ export interface Size {
   height: number
 }
 
+/** Pillow's arithmetic on 8-bit pixels: weights in 22-bit fixed point, rounding after each direction (Resample.c). */
+const FIXED_POINT = 2 ** 22
+
+function fixedPoint({ start, weights }: Taps): Taps {
+  return { start, weights: weights.map((weight) => Math.floor(weight * FIXED_POINT + 0.5) / FIXED_POINT) }
+}
+
+function toByte(value: number): number {
+  return Math.min(255, Math.max(0, Math.floor(value + 0.5)))
+}
+
 /**
  * Resizes one plane [height, width].
- * @param round Applied to the values between the two directions and at the end, as libraries of 8-bit pictures do.
+ * @param eightBit The plane holds bytes and the result shall be those of Pillow, bit for bit.
  */
-export function resizePlane(
-  plane: ArrayLike<number>,
-  from: Size,
-  to: Size,
-  round: (value: number) => number = (value) => value,
-): Float32Array {
+export function resizePlane(plane: ArrayLike<number>, from: Size, to: Size, eightBit = false): Float32Array {
+  const prepare = (list: Taps[]): Taps[] => (eightBit ? list.map(fixedPoint) : list)
+  const finish = eightBit ? toByte : (value: number): number => value
   const across = new Float64Array(to.width * from.height)
-  for (const [x, { start, weights }] of taps(from.width, to.width).entries()) {
+  for (const [x, { start, weights }] of prepare(taps(from.width, to.width)).entries()) {
     for (let y = 0; y < from.height; y++) {
       let sum = 0
       for (let tap = 0; tap < weights.length; tap++)
         sum += (weights[tap] as number) * (plane[y * from.width + start + tap] as number)
-      across[y * to.width + x] = round(sum)
+      across[y * to.width + x] = finish(sum)
     }
   }
   const result = new Float32Array(to.width * to.height)
-  for (const [y, { start, weights }] of taps(from.height, to.height).entries()) {
+  for (const [y, { start, weights }] of prepare(taps(from.height, to.height)).entries()) {
     for (let x = 0; x < to.width; x++) {
       let sum = 0
       for (let tap = 0; tap < weights.length; tap++)
         sum += (weights[tap] as number) * (across[(start + tap) * to.width + x] as number)
-      result[y * to.width + x] = round(sum)
+      result[y * to.width + x] = finish(sum)
     }
   }
   return result
