@@ -50,7 +50,7 @@ export default ts.config(
     ]),
   },
   {
-    files: ['engine/**/*.ts', 'native/acl/**/*.ts'],
+    files: ['engine/**/*.ts', 'native/acl/**/*.ts', 'native/observer/**/*.ts'],
     rules: noPackages(['electron', 'vue', 'vue-*', 'pinia', 'echarts', 'element-plus']),
   },
   {

@@ -5,6 +5,7 @@ import path from 'node:path'
 const ENGINE_ROOMS = [
   'common',
   'onnx',
+  'preparation',
   'calibration',
   'quantization',
   'training',
@@ -41,10 +42,14 @@ const ENGINE_FORBIDDEN = {
   ],
 }
 
+/** The one room of engine/ that may import a native binding. */
+const NATIVE_ROOM = { 'native/acl': 'device', 'native/observer': 'calibration' }
+
 /** Layer -> layers it may import. Packages are restricted separately in eslint.config.js. */
 const LAYERS = {
   contract: ['contract'],
   'native/acl': ['native/acl', 'contract'],
+  'native/observer': ['native/observer'],
   engine: ['engine', 'contract'],
   electron: ['electron', 'engine', 'contract'],
   cli: ['cli', 'engine', 'contract'],
@@ -52,7 +57,8 @@ const LAYERS = {
 }
 
 function layerOf(relative) {
-  if (relative.startsWith('native/acl/')) return 'native/acl'
+  const native = /^native\/(acl|observer)\//.exec(relative)
+  if (native) return `native/${native[1]}`
   const top = relative.split('/')[0]
   return Object.hasOwn(LAYERS, top) ? top : null
 }
@@ -69,8 +75,9 @@ export function refusal(from, to) {
   if (!fromLayer || !toLayer) return null
   const fromRoom = roomOf(from)
   const toRoom = roomOf(to)
-  if (fromLayer === 'engine' && toLayer === 'native/acl') {
-    return fromRoom === 'device' ? null : `only engine/device may import native/acl (from ${from})`
+  const room = NATIVE_ROOM[toLayer]
+  if (fromLayer === 'engine' && room) {
+    return fromRoom === room ? null : `only engine/${room} may import ${toLayer} (from ${from})`
   }
   if (!LAYERS[fromLayer].includes(toLayer)) return `${fromLayer} must not import ${toLayer}`
   if (!fromRoom || !toRoom || fromRoom === toRoom) return null

@@ -3,13 +3,20 @@ import type { WorkContext } from '../../contract/work.ts'
 import type { ActivationMethod } from '../../contract/recipe.ts'
 import type { Model } from '../onnx/index.ts'
 import type { CalibrationDataset } from './dataset.ts'
+import { observeNatively, type Probe } from './native.ts'
 import {
+  type Bins,
+  type Candidate,
   type ClipRange,
   createObserver,
+  GrowingHistogram,
   needsValues,
   type Observer,
   observerKey,
   type ObserverSpec,
+  type ObserverState,
+  type TensorValues,
+  valuesWithRange,
 } from './observers/index.ts'
 import { collectRanges } from './ranges.ts'
 import type { RangeOptions } from './session.ts'
@@ -29,9 +36,53 @@ export interface ObservedRange extends ClipRange {
 export const IFMR_VALUES_PER_TENSOR = 4 * 1024 * 1024
 export const IFMR_VALUES = 32 * 1024 * 1024
 
+/** What was seen of a tensor, beyond the range that came of it. */
+export interface TensorDetails {
+  /** All values in a histogram of as many bins as the request's. */
+  bins: Bins
+  /** Range of every run in which the tensor had values, in the order of the data set. */
+  runs: readonly ClipRange[]
+  /** Every method's range, where `auto` compared them. */
+  candidates?: readonly Candidate[]
+}
+
+export interface ObserveOptions extends RangeOptions {
+  /** Is told the details of every request in the end; they cost a histogram for methods that need none. */
+  onTensor?: (request: ObserverRequest, details: TensorDetails) => void
+  /** Counts in TypeScript although there is a native observer: slower, in several passes, with the same results. */
+  script?: boolean
+}
+
+/** What is collected for a request: its observer's state, and where details are wanted their own. */
 interface Observed {
   request: ObserverRequest
   observer: Observer
+  details?: DetailsCollector
+}
+
+/** Collects what TensorDetails tells. */
+class DetailsCollector {
+  readonly #histogram: GrowingHistogram
+  readonly #runs: ClipRange[] = []
+
+  constructor(bins: number) {
+    this.#histogram = new GrowingHistogram(bins)
+  }
+
+  add(values: TensorValues): void {
+    this.#histogram.add(values)
+    this.#runs.push({ min: values.min, max: values.max })
+  }
+
+  merge({ runs, histogram, values }: ObserverState): void {
+    this.#runs.push(...runs)
+    if (histogram) this.#histogram.merge(histogram)
+    if (values) this.#histogram.add(valuesWithRange(values))
+  }
+
+  get details(): TensorDetails {
+    return { bins: this.#histogram.bins(), runs: this.#runs }
+  }
 }
 
 /** Both kinds of pass count towards one total. */
@@ -49,58 +100,120 @@ function byTensor(observed: readonly Observed[]): Map<string, Observed[]> {
   return Map.groupBy(observed, ({ request }) => request.tensor)
 }
 
-function uniqueRequests(requests: readonly ObserverRequest[]): Map<string, ObserverRequest> {
-  return new Map(requests.map((request) => [observerKey(request.tensor, request.spec), request]))
+function uniqueRequests(requests: readonly ObserverRequest[]): ObserverRequest[] {
+  return [
+    ...new Map(requests.map((request) => [observerKey(request.tensor, request.spec), request])).values(),
+  ]
 }
 
-/**
- * Runs the model over a data set and returns the wanted ranges by `observerKey`. Methods that need only extremes are
- * computed in the graph; the others see the values, which are held for one run only (256 MiB at most, or one tensor).
- * @throws what collectRanges and collectValues throw
- */
-export async function observeRanges(
+function probeOf({ request, details }: Observed, ifmrBudget: number): Probe {
+  const { tensor, spec } = request
+  const { method, bins } = spec
+  const ownHistogram = method === 'hfmg'
+  return {
+    tensor,
+    bins: details || (needsValues(spec) && !ownHistogram) ? bins : 0,
+    gluttonBins: ownHistogram ? bins : 0,
+    keep: method === 'ifmr' ? ifmrBudget : 0,
+  }
+}
+
+/** In one pass; false where there is no native observer. */
+async function observeInLibrary(
   model: Model,
   dataset: CalibrationDataset,
-  requests: readonly ObserverRequest[],
-  options: RangeOptions = {},
-  context: WorkContext = {},
-): Promise<Map<string, ObservedRange>> {
-  const unique = [...uniqueRequests(requests).values()]
-  const exact = unique.filter(({ spec }) => spec.method === 'ifmr').length
-  const budget = Math.min(IFMR_VALUES_PER_TENSOR, Math.floor(IFMR_VALUES / Math.max(1, exact)))
-  const valued = new Set(unique.filter(({ spec }) => needsValues(spec)).map(({ tensor }) => tensor))
-  const observed = unique.map((request) => ({ request, observer: createObserver(request.spec, budget) }))
+  observed: readonly Observed[],
+  ifmrBudget: number,
+  options: ObserveOptions,
+  context: WorkContext,
+): Promise<boolean> {
+  // Requests that need the same of a tensor share a probe.
+  const keyOf = (entry: Observed): string => JSON.stringify(probeOf(entry, ifmrBudget))
+  const groups = [...Map.groupBy(observed, keyOf).values()]
+  const probes = groups.flatMap(([first]) => (first ? [probeOf(first, ifmrBudget)] : []))
+  const states = await observeNatively(model, dataset, probes, options, context)
+  states?.forEach((state, index) => {
+    for (const { observer, details } of groups[index] ?? []) {
+      observer.merge(state)
+      details?.merge(state)
+    }
+  })
+  return states !== undefined
+}
+
+/** In the graph where extremes are enough, else through the values, in as many passes as bound the memory. */
+async function observeInScript(
+  model: Model,
+  dataset: CalibrationDataset,
+  observed: readonly Observed[],
+  options: ObserveOptions,
+  context: WorkContext,
+): Promise<void> {
+  const valued = new Set(
+    observed
+      .filter(({ request, details }) => details || needsValues(request.spec))
+      .map(({ request }) => request.tensor),
+  )
   // A tensor whose values are seen anyway needs no reductions.
   const fromValues = byTensor(observed.filter(({ request }) => valued.has(request.tensor)))
   const fromExtremes = byTensor(observed.filter(({ request }) => !valued.has(request.tensor)))
-
   const stages = fromExtremes.size > 0 && fromValues.size > 0 ? 2 : 1
   if (fromExtremes.size > 0) {
     const tensors = [...fromExtremes.keys()]
-    await collectRanges(
-      model,
-      dataset,
-      tensors,
-      options,
-      stageContext(context, 0, stages),
-      (tensor, range) => {
-        for (const { observer } of fromExtremes.get(tensor) ?? []) {
-          observer.add({ data: Float32Array.of(range.min, range.max), ...range })
-        }
-      },
-    )
+    const first = stageContext(context, 0, stages)
+    await collectRanges(model, dataset, tensors, options, first, (tensor, range) => {
+      for (const { observer } of fromExtremes.get(tensor) ?? []) {
+        observer.add({ data: Float32Array.of(range.min, range.max), ...range })
+      }
+    })
   }
   if (fromValues.size > 0) {
     const tensors = [...fromValues.keys()]
     const last = stageContext(context, stages - 1, stages)
     await collectValues(model, dataset, tensors, options, last, (tensor, values) => {
-      for (const { observer } of fromValues.get(tensor) ?? []) observer.add(values)
+      for (const { observer, details } of fromValues.get(tensor) ?? []) {
+        observer.add(values)
+        details?.add(values)
+      }
     })
   }
+}
+
+/** The range of a request, and its details to whoever wants them. */
+function conclude({ request, observer, details }: Observed, options: ObserveOptions): ObservedRange {
+  const { candidates, ...range } = observer.range()
+  if (details) options.onTensor?.(request, { ...details.details, ...(candidates && { candidates }) })
+  return { method: request.spec.method, ...range }
+}
+
+/**
+ * Runs the model over a data set and returns the wanted ranges by `observerKey`. The native observer counts all tensors
+ * in one pass; without it extremes are computed in the graph, and other methods see the values, which are held for one
+ * run only (256 MiB at most, or one tensor).
+ * @throws what observeNatively, collectRanges and collectValues throw
+ */
+export async function observeRanges(
+  model: Model,
+  dataset: CalibrationDataset,
+  requests: readonly ObserverRequest[],
+  options: ObserveOptions = {},
+  context: WorkContext = {},
+): Promise<Map<string, ObservedRange>> {
+  const unique = uniqueRequests(requests)
+  if (unique.length === 0) return new Map()
+  const exact = unique.filter(({ spec }) => spec.method === 'ifmr').length
+  const budget = Math.min(IFMR_VALUES_PER_TENSOR, Math.floor(IFMR_VALUES / Math.max(1, exact)))
+  const observed = unique.map((request): Observed => ({
+    request,
+    observer: createObserver(request.spec, budget),
+    ...(options.onTensor && { details: new DetailsCollector(request.spec.bins) }),
+  }))
+  const done = !options.script && (await observeInLibrary(model, dataset, observed, budget, options, context))
+  if (!done) await observeInScript(model, dataset, observed, options, context)
   return new Map(
-    observed.map(({ request, observer }) => {
-      const range = { method: request.spec.method, ...observer.range() }
-      return [observerKey(request.tensor, request.spec), range]
-    }),
+    observed.map((entry) => [
+      observerKey(entry.request.tensor, entry.request.spec),
+      conclude(entry, options),
+    ]),
   )
 }

@@ -32,6 +32,8 @@ export interface RangeOptions {
 
 /** Above this the model goes through a file: in memory it would be held twice. */
 const IN_MEMORY_BYTES = 64 * 1024 * 1024
+/** Above this weights are not kept in the layout of their kernels as well: that would be a second copy. */
+export const PREPACKED_BYTES = IN_MEMORY_BYTES
 const ORT_TYPES: Partial<Record<number, ort.Tensor.Type>> = {
   [DataType.FLOAT]: 'float32',
   [DataType.DOUBLE]: 'float64',
@@ -79,7 +81,7 @@ export function widened(
   return output
 }
 
-function weightBytes(model: Model): number {
+export function weightBytes(model: Model): number {
   return [...model.graph.initializers.values()].reduce(
     (sum, tensor) => sum + tensorDataLength(tensor.data),
     0,
@@ -122,7 +124,7 @@ async function openSession(
   }
 }
 
-function runFailure(error: unknown, model: string): AppError {
+export function runFailure(error: unknown, model: string): AppError {
   if (error instanceof AppError) return error
   return new AppError('E_CALIBRATION_RUN', { model, reason: reasonOf(error) }, { cause: error })
 }

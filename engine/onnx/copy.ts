@@ -23,6 +23,12 @@ export class WeightReader {
     return this.open
   }
 
+  /** The bytes of the tensor are still there. @throws E_ONNX_FILE_CHANGED, E_FILE_READ */
+  check(tensor: Tensor): void {
+    const { data } = tensor
+    if (data.kind === 'file') checkSlice(data, this.file(tensor, data.path), tensor.name)
+  }
+
   /** Fills `target`, which has the length of the tensor's data. */
   readInto(tensor: Tensor, target: Uint8Array): void {
     if (tensor.data.kind !== 'file') {

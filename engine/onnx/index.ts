@@ -5,6 +5,8 @@ export { AUTO_EXTERNAL_BYTES } from './save-options.ts'
 export type { SaveOptions } from './save-options.ts'
 export { MAX_PROTOBUF_BYTES, saveModel, serializeModel } from './save.ts'
 export type { SavedModel } from './save.ts'
+export { WeightReader } from './copy.ts'
+export type { ExternalPlace } from './encode.ts'
 export {
   dataTypeName,
   elementCount,

@@ -4,7 +4,7 @@ import path from 'node:path'
 import { AppError } from '../../contract/errors/index.ts'
 import { WeightReader } from './copy.ts'
 import { encodeModel } from './encode.ts'
-import type { ModelWriter } from './encode.ts'
+import type { ExternalPlace, ModelWriter } from './encode.ts'
 import { FileSet } from './file-set.ts'
 import type { Model, Tensor } from './model.ts'
 import type { SaveOptions } from './save-options.ts'
@@ -33,10 +33,14 @@ export interface SavedModel {
 
 /**
  * The model as one ONNX file in memory, weights inline.
+ * @param external Tensors that are only referred to: whoever loads the model has their bytes from elsewhere.
  * @throws E_ONNX_TOO_LARGE at 2 GiB, and what reading the weights throws
  */
-export function serializeModel(model: Model): Uint8Array {
-  const writer = encodeModel(model)
+export function serializeModel(
+  model: Model,
+  external: ReadonlyMap<Tensor, ExternalPlace> = new Map(),
+): Uint8Array {
+  const writer = encodeModel(model, external)
   checkProtobufSize(writer.length)
   const bytes = new Uint8Array(writer.length)
   const weights = new WeightReader()

@@ -9,25 +9,21 @@ import { MovingAverageObserver } from './extremes.ts'
 import { mseRange } from './mse.ts'
 import {
   ACTIVATION_BITS,
+  type Candidate,
+  type ChosenRange,
   type ClipRange,
   type GridOptions,
   type Observer,
+  type ObserverState,
   type TensorValues,
 } from './observer.ts'
 import { percentileRange } from './percentile.ts'
 import type { ObserverSpec } from './spec.ts'
 
+export type { Candidate } from './observer.ts'
+
 /** Percentiles tried besides the recipe's. */
 const PERCENTILES = [99.9, 99.999]
-
-export interface Candidate {
-  method: ActivationMethod
-  range: ClipRange
-  /** Signal to quantization noise of this tensor on the grid of this range. */
-  sqnrDb: number
-  /** Of the method `percentile`. */
-  percentile?: number
-}
 
 /** Every method's range with its SQNR; earlier entries are the simpler methods. */
 export function compareMethods(bins: Bins, averaged: ClipRange, spec: ObserverSpec): Candidate[] {
@@ -72,18 +68,23 @@ export class AutoObserver implements Observer {
     this.#average.add(values)
   }
 
-  range(): ClipRange & { method: ActivationMethod } {
+  state(): ObserverState {
+    return { ...this.#average.state(), histogram: this.#histogram.bins() }
+  }
+
+  merge(state: ObserverState): void {
+    if (state.histogram) this.#histogram.merge(state.histogram)
+    this.#average.merge(state)
+  }
+
+  range(): ChosenRange {
     const bins = this.#histogram.bins()
-    const simplest = {
-      min: bins.min,
-      max: bins.max,
-      method: this.#spec.symmetric ? 'max_abs' : 'min_max',
-    } as const
+    const { min, max } = bins
+    const method = this.#spec.symmetric ? 'max_abs' : 'min_max'
     // All zeros, or nothing: no grid is better than another.
-    if (bins.min === bins.max) return simplest
-    const [first, ...others] = compareMethods(bins, this.#average.range(), this.#spec)
-    if (!first) return simplest
-    const best = others.reduce((leader, rival) => (rival.sqnrDb > leader.sqnrDb ? rival : leader), first)
-    return { ...best.range, method: best.method }
+    if (min === max) return { min, max, method }
+    const candidates = compareMethods(bins, this.#average.range(), this.#spec)
+    const best = candidates.reduce((leader, rival) => (rival.sqnrDb > leader.sqnrDb ? rival : leader))
+    return { ...best.range, method: best.method, candidates }
   }
 }

@@ -1,5 +1,5 @@
 // Observers that need no more of a run than its smallest and largest value.
-import { type ClipRange, EMPTY_RANGE, type Observer } from './observer.ts'
+import { type ClipRange, EMPTY_RANGE, type Observer, type ObserverState } from './observer.ts'
 
 /** The whole range seen. */
 export class ExtremesObserver implements Observer {
@@ -8,6 +8,14 @@ export class ExtremesObserver implements Observer {
   add({ min, max }: ClipRange): void {
     const range = this.#range
     this.#range = range ? { min: Math.min(range.min, min), max: Math.max(range.max, max) } : { min, max }
+  }
+
+  state(): ObserverState {
+    return { runs: this.#range ? [this.#range] : [] }
+  }
+
+  merge({ runs }: ObserverState): void {
+    for (const run of runs) this.add(run)
   }
 
   range(): ClipRange {
@@ -21,6 +29,7 @@ export class ExtremesObserver implements Observer {
  */
 export class MovingAverageObserver implements Observer {
   readonly #constant: number
+  readonly #runs: ClipRange[] = []
   #range: ClipRange | undefined
 
   /** @param constant Weight of the newest run, in (0, 1]. */
@@ -29,6 +38,7 @@ export class MovingAverageObserver implements Observer {
   }
 
   add({ min, max }: ClipRange): void {
+    this.#runs.push({ min, max })
     const range = this.#range
     if (!range) {
       this.#range = { min, max }
@@ -36,6 +46,15 @@ export class MovingAverageObserver implements Observer {
     }
     range.min += this.#constant * (min - range.min)
     range.max += this.#constant * (max - range.max)
+  }
+
+  state(): ObserverState {
+    return { runs: this.#runs }
+  }
+
+  /** As one pass in which the other's runs come after these. */
+  merge({ runs }: ObserverState): void {
+    for (const run of runs) this.add(run)
   }
 
   range(): ClipRange {

@@ -8,6 +8,7 @@ import {
   EMPTY_RANGE,
   type GridOptions,
   type Observer,
+  type ObserverState,
   type TensorValues,
 } from './observer.ts'
 
@@ -59,6 +60,17 @@ function moveCounts(from: Bins, to: Bins): void {
     const inLow = from.width > 0 ? Math.trunc((count * (border - begin)) / from.width) : count
     add(low, inLow)
     add(high, count - inLow)
+  })
+}
+
+/** Adds the counts of a histogram to one of as many bins over the same range or a wider one. */
+function addCounts(from: Bins, to: Bins): void {
+  if (!sameEnd(from.min, to.min) || !sameEnd(from.max, to.max)) {
+    moveCounts(from, to)
+    return
+  }
+  from.counts.forEach((count, index) => {
+    to.counts[index] = (to.counts[index] as number) + count
   })
 }
 
@@ -124,13 +136,34 @@ export class HfmgObserver implements Observer {
     const counts = histc(values, min, max, this.#bins)
     const total = values.data.length + (old?.total ?? 0)
     const joined: Bins = { low: min, width: (max - min) / this.#bins, counts, min, max, total }
-    if (old && sameEnd(old.min, min) && sameEnd(old.max, max)) {
-      old.counts.forEach((count, index) => {
-        counts[index] = (counts[index] as number) + count
-      })
-    } else if (old) {
-      moveCounts(old, joined)
+    if (old) addCounts(old, joined)
+    this.#histogram = joined
+  }
+
+  state(): ObserverState {
+    return { runs: [], ...(this.#histogram && { hfmg: this.#histogram }) }
+  }
+
+  /** Bins that span two of the joined histogram are split evenly, as AMCT does when its own range grows. */
+  merge({ hfmg: other }: ObserverState): void {
+    const old = this.#histogram
+    if (!other) return
+    if (!old) {
+      this.#histogram = { ...other, counts: other.counts.slice() }
+      return
     }
+    const min = Math.min(old.min, other.min)
+    const max = Math.max(old.max, other.max)
+    const counts = new Float64Array(this.#bins)
+    const joined: Bins = {
+      low: min,
+      width: (max - min) / this.#bins,
+      counts,
+      min,
+      max,
+      total: old.total + other.total,
+    }
+    for (const part of [old, other]) addCounts(part, joined)
     this.#histogram = joined
   }
 

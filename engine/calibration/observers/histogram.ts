@@ -1,35 +1,32 @@
 // A histogram whose range grows with the data and never loses a count: bins are [k w, (k + 1) w) with w a power of two,
 // so a wider range merges whole bins. What it holds depends on the values alone, not on their order or on how they were
 // split between histograms.
-import type { TensorValues } from './observer.ts'
+import type { Bins, TensorValues } from './observer.ts'
+
+export type { Bins } from './observer.ts'
 
 /** Exponent of the narrowest bin: 2^-149 is the smallest float32 above zero. */
 const SMALLEST_EXPONENT = -149
 /** Bins narrower than a float32 step of the largest value tell nothing more. */
 const MANTISSA_BITS = 24
 
+/** floor(log2(x)) for x > 0, exactly: the logarithm of a number just below a power of two rounds up to it. */
+function binaryExponent(x: number): number {
+  const exponent = Math.floor(Math.log2(x))
+  return 2 ** exponent > x ? exponent - 1 : exponent
+}
+
 /** The smallest power of two with which [min, max] fits into `capacity` aligned bins. */
 export function binWidth(min: number, max: number, capacity: number): number {
   const largest = Math.max(Math.abs(min), Math.abs(max))
   const exponent = Math.max(
     SMALLEST_EXPONENT,
-    Math.floor(Math.log2((max - min) / capacity)),
-    Math.floor(Math.log2(largest)) - MANTISSA_BITS,
+    binaryExponent((max - min) / capacity),
+    binaryExponent(largest) - MANTISSA_BITS,
   )
   let width = 2 ** exponent
   while (Math.floor(max / width) - Math.floor(min / width) + 1 > capacity) width *= 2
   return width
-}
-
-/** A fixed view of a histogram: `counts[i]` values in [low + i * width, low + (i + 1) * width). */
-export interface Bins {
-  low: number
-  width: number
-  counts: Float64Array
-  /** Smallest and largest value seen, exact. */
-  min: number
-  max: number
-  total: number
 }
 
 /** Counts are doubles: whole numbers up to 2^53, where 32 bits would overflow on long calibrations. */
@@ -68,11 +65,11 @@ export class GrowingHistogram {
   }
 
   /** Adds all counts of another histogram of the same capacity, as if it had seen the same values itself. */
-  merge(other: GrowingHistogram): void {
-    if (other.#total === 0) return
-    this.#cover(other.#min, other.#max)
-    this.#take(other.#counts, other.#first, other.#width)
-    this.#total += other.#total
+  merge(other: Bins): void {
+    if (other.total === 0) return
+    this.#cover(other.min, other.max)
+    this.#take(other.counts, Math.round(other.low / other.width), other.width)
+    this.#total += other.total
   }
 
   /** The bins in use. */

@@ -8,7 +8,9 @@ import {
   EMPTY_RANGE,
   type GridOptions,
   type Observer,
+  type ObserverState,
   type TensorValues,
+  valuesWithRange,
 } from './observer.ts'
 
 export interface IfmrOptions {
@@ -106,9 +108,21 @@ export class IfmrObserver implements Observer {
       this.#kept.push({ ...values, data: values.data.slice() })
       return
     }
-    for (const kept of this.#kept) this.#histogram.add(kept)
-    this.#kept = []
+    this.#giveUp()
     this.#histogram.add(values)
+  }
+
+  state(): ObserverState {
+    return this.exact ? { runs: [], values: this.#values() } : { runs: [], histogram: this.#histogram.bins() }
+  }
+
+  merge({ values, histogram }: ObserverState): void {
+    if (values && values.length > 0) this.add(valuesWithRange(values))
+    else if (histogram) {
+      this.#count += histogram.total
+      this.#giveUp()
+      this.#histogram.merge(histogram)
+    }
   }
 
   range(): ClipRange {
@@ -116,13 +130,24 @@ export class IfmrObserver implements Observer {
   }
 
   #distribution(): Distribution {
-    if (!this.exact) return new BinnedDistribution(this.#histogram.bins())
+    return this.exact
+      ? new SampleDistribution(this.#values())
+      : new BinnedDistribution(this.#histogram.bins())
+  }
+
+  #values(): Float32Array {
     const values = new Float32Array(this.#count)
     let offset = 0
     for (const { data } of this.#kept) {
       values.set(data, offset)
       offset += data.length
     }
-    return new SampleDistribution(values)
+    return values
+  }
+
+  /** The values kept so far become counts. */
+  #giveUp(): void {
+    for (const kept of this.#kept) this.#histogram.add(kept)
+    this.#kept = []
   }
 }

@@ -7,11 +7,19 @@ import { IfmrObserver } from './ifmr.ts'
 import { klRange } from './kl.ts'
 import { ExtremesObserver, MovingAverageObserver } from './extremes.ts'
 import { mseRange } from './mse.ts'
-import { ACTIVATION_BITS, type ClipRange, type Observer, type TensorValues } from './observer.ts'
+import {
+  ACTIVATION_BITS,
+  type ClipRange,
+  type Observer,
+  type ObserverState,
+  type TensorValues,
+} from './observer.ts'
 import { percentileRange } from './percentile.ts'
 import type { ObserverSpec } from './spec.ts'
 
-export type { ClipRange, Observer, TensorValues } from './observer.ts'
+export { GrowingHistogram } from './histogram.ts'
+export { valuesWithRange } from './observer.ts'
+export type { Bins, Candidate, ClipRange, Observer, ObserverState, TensorValues } from './observer.ts'
 export { needsValues, observerKey, observerSpec } from './spec.ts'
 export type { ObserverSpec } from './spec.ts'
 
@@ -27,6 +35,14 @@ class HistogramObserver implements Observer {
 
   add(values: TensorValues): void {
     this.#histogram.add(values)
+  }
+
+  state(): ObserverState {
+    return { runs: [], histogram: this.#histogram.bins() }
+  }
+
+  merge({ histogram }: ObserverState): void {
+    if (histogram) this.#histogram.merge(histogram)
   }
 
   range(): ClipRange {

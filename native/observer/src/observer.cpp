@@ -132,9 +132,9 @@ int aqw_observer_weight_file(AqwObserver *observer, const char *name, int elemen
 }
 
 int aqw_observer_open(AqwObserver *observer, const void *model, size_t bytes, int threads, int optimization,
-                      int prepack) {
+                      const char *skipped_optimizers, int prepack) {
   return guarded(observer, [&](observer::Session &session) {
-    return session.open(model, bytes, {threads, optimization, prepack != 0});
+    return session.open(model, bytes, {threads, optimization, skipped_optimizers, prepack != 0});
   });
 }
 
@@ -152,6 +152,17 @@ int aqw_observer_run(AqwObserver *observer) {
 
 void aqw_observer_terminate(AqwObserver *observer) {
   if (observer != nullptr && observer->session != nullptr) observer->session->terminate();
+}
+
+int aqw_observer_first_bad(AqwObserver *observer) {
+  int bad = -1;
+  guarded(observer, [&](observer::Session &session) -> std::string {
+    for (int probe = 0; bad < 0 && session.probe(probe) != nullptr; ++probe) {
+      if (session.probe(probe)->firstBad() != nullptr) bad = probe;
+    }
+    return "";
+  });
+  return bad;
 }
 
 int aqw_observer_summary(AqwObserver *observer, int probe, double *summary) {

@@ -36,15 +36,21 @@ AQW_EXPORT int aqw_observer_weight(AqwObserver *observer, const char *name, int 
 AQW_EXPORT int aqw_observer_weight_file(AqwObserver *observer, const char *name, int element, const int64_t *dims,
                                         size_t rank, const char *path, uint64_t offset, size_t bytes);
 
-/** Loads a model; one that is open is closed, its statistics stay. `optimization`: GraphOptimizationLevel of ORT. */
+/**
+ * Loads a model; one that is open is closed, its statistics stay. `optimization`: GraphOptimizationLevel of ORT.
+ * `skipped_optimizers`: names of its optimizers that are left out, separated by semicolons.
+ */
 AQW_EXPORT int aqw_observer_open(AqwObserver *observer, const void *model, size_t bytes, int threads, int optimization,
-                                 int prepack);
+                                 const char *skipped_optimizers, int prepack);
 /** Copies the values of an input, for all runs to come. `element`: TensorProto.DataType. */
 AQW_EXPORT int aqw_observer_input(AqwObserver *observer, const char *name, int element, const int64_t *dims, size_t rank,
                                   const void *data, size_t bytes);
 AQW_EXPORT int aqw_observer_run(AqwObserver *observer);
 /** From any thread: the run in progress ends early with a failure, and so do all later ones. */
 AQW_EXPORT void aqw_observer_terminate(AqwObserver *observer);
+
+/** The first probe, by number, that saw a value which is not finite; -1 when all are. */
+AQW_EXPORT int aqw_observer_first_bad(AqwObserver *observer);
 
 /** Positions of aqw_observer_summary's numbers. */
 enum {

@@ -183,6 +183,10 @@ std::string Session::configure(OrtSessionOptions *options, const OpenOptions &wa
   ORT_TRY(ortSetLogSeverity(api_, options, kErrorsOnly));
   ORT_TRY(ortSetOptimizationLevel(api_, options, wanted.optimization));
   ORT_TRY(ortSetIntraOpNumThreads(api_, options, wanted.threads));
+  if (!wanted.skipped.empty()) {
+    ORT_TRY(ortAddSessionConfigEntry(api_, options, "optimization.disable_specified_optimizers",
+                                     wanted.skipped.c_str()));
+  }
   if (!wanted.prepack) ORT_TRY(ortAddSessionConfigEntry(api_, options, "session.disable_prepacking", "1"));
   ORT_TRY(ortAddCustomOpDomain(api_, options, domain_));
   return addWeights(options);

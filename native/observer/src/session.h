@@ -21,9 +21,10 @@ constexpr char kOperator[] = "Observe";
 constexpr char kProbeAttribute[] = "probe";
 
 struct OpenOptions {
-  int threads;         // 0: ONNX Runtime's default
-  int optimization;    // GraphOptimizationLevel
-  bool prepack;        // keep weights in the layout of their kernels, a second copy
+  int threads;               // 0: ONNX Runtime's default
+  int optimization;          // GraphOptimizationLevel
+  std::string skipped;       // optimizers that are left out, separated by semicolons
+  bool prepack;              // keep weights in the layout of their kernels, a second copy
 };
 
 /** Failures come back as texts, "" being success. Functions are for one thread at a time, but `terminate`. */

@@ -26,6 +26,10 @@ const SAMPLE = path.resolve(import.meta.dirname, '../../../resources/samples/spr
 const MODEL = path.join(SAMPLE, 'unet.onnx')
 const DATA = path.join(SAMPLE, 'calibration')
 const METHODS = activationMethodSchema.options
+const WAYS: [string, boolean][] = [
+  ['natively', false],
+  ['in TypeScript', true],
+]
 
 let folder: string
 
@@ -51,57 +55,61 @@ function network(): Model {
 }
 
 describe('observed values', () => {
-  it('are those of the tensors: percentiles of inputs and intermediate values', async () => {
-    const model = network()
-    const { dataFolder } = writeFixture(folder, model, [1, 3, 8, 8], 5)
-    const dataset = openDataset({ folder: dataFolder, batchSize: 2 }, modelInputs(model))
-    const spec = observerSpec({ method: 'percentile', percentile: 90 })
-    const plain = observerSpec({ method: 'min_max' })
-    const tensors = ['x', 'r']
-    const requests: ObserverRequest[] = tensors.flatMap((tensor) => [
-      { tensor, spec },
-      { tensor, spec: plain },
-    ])
-    const progress: [number, number][] = []
-    const ranges = await observeRanges(
-      model,
-      dataset,
-      [...requests, { tensor: 'c', spec: plain }],
-      {},
-      {
-        onProgress: ({ done, total }) => progress.push([done, total]),
-      },
-    )
+  it.each(WAYS)(
+    'are those of the tensors: percentiles of inputs and intermediate values, %s',
+    async (_, script) => {
+      const model = network()
+      const { dataFolder } = writeFixture(folder, model, [1, 3, 8, 8], 5)
+      const dataset = openDataset({ folder: dataFolder, batchSize: 2 }, modelInputs(model))
+      const spec = observerSpec({ method: 'percentile', percentile: 90 })
+      const plain = observerSpec({ method: 'min_max' })
+      const tensors = ['x', 'r']
+      const requests: ObserverRequest[] = tensors.flatMap((tensor) => [
+        { tensor, spec },
+        { tensor, spec: plain },
+      ])
+      const progress: [number, number][] = []
+      const ranges = await observeRanges(
+        model,
+        dataset,
+        [...requests, { tensor: 'c', spec: plain }],
+        { script },
+        {
+          onProgress: ({ done, total }) => progress.push([done, total]),
+        },
+      )
 
-    const exposed = cloneModel(model)
-    exposed.graph.outputs = ['r', 'c'].map((name) => ({ name, elementType: DataType.FLOAT }))
-    const session = await ort.InferenceSession.create(serializeModel(exposed))
-    const seen: Record<string, number[]> = { x: [], r: [], c: [] }
-    for (let index = 0; index < dataset.count; index++) {
-      const feed = dataset.load(index).x!
-      const x = new ort.Tensor('float32', feed.data as Float32Array, feed.dims)
-      const results = { ...(await session.run({ x })), x }
-      for (const [name, values] of Object.entries(seen)) {
-        values.push(...((results as Record<string, ort.Tensor>)[name]!.data as Float32Array))
+      const exposed = cloneModel(model)
+      exposed.graph.outputs = ['r', 'c'].map((name) => ({ name, elementType: DataType.FLOAT }))
+      const session = await ort.InferenceSession.create(serializeModel(exposed))
+      const seen: Record<string, number[]> = { x: [], r: [], c: [] }
+      for (let index = 0; index < dataset.count; index++) {
+        const feed = dataset.load(index).x!
+        const x = new ort.Tensor('float32', feed.data as Float32Array, feed.dims)
+        const results = { ...(await session.run({ x })), x }
+        for (const [name, values] of Object.entries(seen)) {
+          values.push(...((results as Record<string, ort.Tensor>)[name]!.data as Float32Array))
+        }
       }
-    }
-    for (const tensor of tensors) {
-      const sorted = seen[tensor]!.toSorted((a, b) => a - b)
-      const quantile = (share: number): number => sorted[Math.ceil(share * sorted.length) - 1]!
-      const range = ranges.get(observerKey(tensor, spec))!
-      const width = (sorted.at(-1)! - sorted[0]!) / 2048
-      expect(Math.abs(range.min - quantile(0.05))).toBeLessThan(width)
-      expect(Math.abs(range.max - quantile(0.95))).toBeLessThan(width)
-      const whole = ranges.get(observerKey(tensor, plain))!
-      expect(whole.min).toBeCloseTo(sorted[0]!, 5)
-      expect(whole.max).toBeCloseTo(sorted.at(-1)!, 5)
-    }
-    expect(ranges.get(observerKey('c', plain))!.max).toBeCloseTo(Math.max(...seen.c!), 5)
-    // Three batches with reductions for "c", three with values for the others.
-    expect(progress).toEqual([1, 2, 3, 4, 5, 6].map((done) => [done, 6]))
-  })
+      for (const tensor of tensors) {
+        const sorted = seen[tensor]!.toSorted((a, b) => a - b)
+        const quantile = (share: number): number => sorted[Math.ceil(share * sorted.length) - 1]!
+        const range = ranges.get(observerKey(tensor, spec))!
+        const width = (sorted.at(-1)! - sorted[0]!) / 2048
+        expect(Math.abs(range.min - quantile(0.05))).toBeLessThan(width)
+        expect(Math.abs(range.max - quantile(0.95))).toBeLessThan(width)
+        const whole = ranges.get(observerKey(tensor, plain))!
+        expect(whole.min).toBeCloseTo(sorted[0]!, 5)
+        expect(whole.max).toBeCloseTo(sorted.at(-1)!, 5)
+      }
+      expect(ranges.get(observerKey('c', plain))!.max).toBeCloseTo(Math.max(...seen.c!), 5)
+      // Three batches; in TypeScript three with reductions for "c", three with values for the others.
+      const runs = script ? 6 : 3
+      expect(progress).toEqual(Array.from({ length: runs }, (_, index) => [index + 1, runs]))
+    },
+  )
 
-  it('may be float16', async () => {
+  it.each(WAYS)('may be float16, %s', async (_, script) => {
     const model = buildModel({
       inputs: { x: [1, 4] },
       inputType: DataType.FLOAT16,
@@ -119,25 +127,28 @@ describe('observed values', () => {
     const spec = observerSpec({ method: 'percentile', percentile: 100 })
     const tensors = ['x', 'y']
     const requests = tensors.map((tensor) => ({ tensor, spec }))
-    const ranges = await observeRanges(model, dataset, requests, { float16Tensors: new Set(tensors) })
+    const ranges = await observeRanges(model, dataset, requests, {
+      float16Tensors: new Set(tensors),
+      script,
+    })
     expect(ranges.get(observerKey('x', spec))).toMatchObject({ min: -2, max: 65504 })
     expect(ranges.get(observerKey('y', spec))).toMatchObject({ min: -65504, max: 2 })
   })
 
-  it('are refused when one is NaN, with the layer that reads it', async () => {
+  it.each(WAYS)('are refused when one is NaN, with the layer that reads it, %s', async (_, script) => {
     const model = network()
     const { dataFolder } = writeFixture(folder, model, [1, 3, 8, 8], 2)
     model.graph.nodes[1]!.opType = 'Sqrt'
     const dataset = openDataset({ folder: dataFolder }, modelInputs(model))
     const requests = [{ tensor: 'r', spec: observerSpec({ method: 'mse' }) }]
-    const running = observeRanges(model, dataset, requests, { layerOf: () => 'two' })
+    const running = observeRanges(model, dataset, requests, { layerOf: () => 'two', script })
     await expect(running).rejects.toMatchObject({
       code: 'E_ACTIVATION_NOT_FINITE',
       details: { layer: 'two', value: 'NaN' },
     })
   })
 
-  it('leave nothing behind when cancelled', async () => {
+  it.each(WAYS)('leave nothing behind when cancelled, %s', async (_, script) => {
     const model = network()
     const { dataFolder } = writeFixture(folder, model, [1, 3, 8, 8], 4)
     const dataset = openDataset({ folder: dataFolder }, modelInputs(model))
@@ -147,7 +158,7 @@ describe('observed values', () => {
       model,
       dataset,
       requests,
-      {},
+      { script },
       {
         signal: controller.signal,
         onProgress: () => controller.abort(),

@@ -13,6 +13,7 @@ describe('layers', () => {
     ['engine/quantization/plan.ts', 'engine/onnx/index.ts'],
     ['engine/device/acl-backend.ts', 'native/acl/index.ts'],
     ['native/acl/library.ts', 'contract/errors/index.ts'],
+    ['engine/calibration/native.ts', 'native/observer/index.ts'],
     ['cli/commands/compare.ts', 'engine/pipeline/compare.ts'],
     ['electron/main.ts', 'engine/host/engine.ts'],
     ['renderer/main.ts', 'contract/rpc/index.ts'],
@@ -36,6 +37,8 @@ describe('layers', () => {
     ['engine/pipeline/compare.ts', 'engine/jobs/index.ts', /stands below/],
     ['engine/compile/compile.ts', 'engine/calibration/index.ts', /must not know/],
     ['engine/benchmark/benchmark.ts', 'native/acl/index.ts', /only engine\/device/],
+    ['engine/device/cpu-backend.ts', 'native/observer/index.ts', /only engine\/calibration/],
+    ['cli/aqw.ts', 'native/observer/index.ts', /cli must not import native\/observer/],
     ['engine/unheard/index.ts', 'engine/onnx/index.ts', /not a known room/],
     ['engine/host/engine.ts', 'engine/unheard/index.ts', /not a known room/],
   ])('refuse %s importing %s', (from, to, reason) => {
