@@ -1,8 +1,9 @@
 // Options of weight repair, and what repair did in one line.
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { RepairNote } from '../../contract/repair.ts'
-import { type Recipe, recipeSchema } from '../../contract/recipe.ts'
+import { type Recipe, recipeSchema, type RoundingSettings } from '../../contract/recipe.ts'
 import { AppError } from '../../contract/errors/index.ts'
+import { parseInteger } from './arguments.ts'
 
 export interface RepairOptions {
   equalize?: boolean
@@ -11,7 +12,12 @@ export interface RepairOptions {
   biasCorrection?: boolean
   /** False with --no-fold-batch-norm, else true. */
   foldBatchNorm?: boolean
+  rounding?: RoundingSettings['method']
+  roundingIterations?: string
 }
+
+const ROUNDING_METHODS: RoundingSettings['method'][] = ['nearest', 'adaround', 'gptq']
+const MOST_ITERATIONS = 1_000_000
 
 export function addRepairOptions(command: Command): void {
   command
@@ -26,6 +32,12 @@ export function addRepairOptions(command: Command): void {
     )
     .option('--bias-correction', 'take the mean error of quantization out of the biases')
     .option('--no-fold-batch-norm', 'leave batch normalizations as they are')
+    .addOption(
+      new Option('--rounding <method>', 'how weights are rounded (docs/rounding.md)').choices(
+        ROUNDING_METHODS,
+      ),
+    )
+    .option('--rounding-iterations <n>', 'iterations of adaround for every layer (default: 10000)')
 }
 
 function strengthOf(text: string): number {
@@ -47,6 +59,25 @@ function modeOf(text: string): 'auto' | 'all' {
   })
 }
 
+/** The recipe's rounding, or the one that the command line asks for: of the same method, with the recipe's parameters. */
+function roundingOf(recipe: Recipe, { rounding, roundingIterations }: RepairOptions): object {
+  const own = recipe.repair.rounding
+  const method = rounding ?? own.method
+  const chosen = method === own.method ? own : { method }
+  if (roundingIterations === undefined) return chosen
+  if (method !== 'adaround') {
+    throw new AppError('E_ARGUMENT', {
+      name: '--rounding-iterations',
+      reason: `${method} has no iterations`,
+      expected: 'adaround as --rounding or in the recipe',
+    })
+  }
+  return {
+    ...chosen,
+    iterations: parseInteger('--rounding-iterations', roundingIterations, 1, MOST_ITERATIONS),
+  }
+}
+
 /** The recipe with the repairs that the command line asks for besides its own. @throws E_ARGUMENT */
 export function withRepair(recipe: Recipe, options: RepairOptions): Recipe {
   const { equalize, balance, splitConcat, biasCorrection, foldBatchNorm } = options
@@ -64,6 +95,7 @@ export function withRepair(recipe: Recipe, options: RepairOptions): Recipe {
       }),
       ...(biasCorrection && { bias_correction: true }),
       ...(foldBatchNorm === false && { fold_batch_norm: false }),
+      rounding: roundingOf(recipe, options),
     },
   })
 }

@@ -56,6 +56,28 @@ describe('options of weight repair', () => {
     })
   })
 
+  it('choose how weights are rounded, and keep the parameters of the same method', () => {
+    expect(withRepair(defaultRecipe, parsed('--rounding=gptq')).repair.rounding).toEqual({
+      method: 'gptq',
+      dampening: 0.01,
+      block_size: 128,
+    })
+    const written = recipeSchema.parse({
+      schema: RECIPE_SCHEMA,
+      repair: { rounding: { method: 'adaround', iterations: 300, layers: ['a'] } },
+    })
+    const faster = ['--rounding-iterations=50']
+    expect(withRepair(written, parsed(...faster)).repair.rounding).toMatchObject({
+      method: 'adaround',
+      iterations: 50,
+      layers: ['a'],
+    })
+    expect(withRepair(written, parsed('--rounding=nearest')).repair.rounding).toEqual({ method: 'nearest' })
+    expect(() => withRepair(written, parsed('--rounding=gptq', ...faster))).toThrow(
+      expect.objectContaining({ code: 'E_ARGUMENT' }),
+    )
+  })
+
   it.each([
     ['--balance=1', '--balance'],
     ['--balance=', '--balance'],
