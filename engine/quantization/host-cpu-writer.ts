@@ -16,10 +16,13 @@ import {
   makeTensor,
   type Model,
   type Node,
+  packedInt4Axis,
   removeUnusedInitializers,
   type Tensor,
   tensorBytes,
+  tensorToFloat32,
   tensorToNumbers,
+  unpackedDims,
 } from '../onnx/index.ts'
 import {
   addPatches,
@@ -28,6 +31,8 @@ import {
   productWindow,
   type Window,
 } from './host-cpu-products.ts'
+import { unpackInt4 } from './int4.ts'
+import { WEIGHT_ONLY_PRODUCT } from './weight-only.ts'
 import type { WeightSpill } from './weight-spill.ts'
 
 /** int8 -> uint8: the same grid, shifted. */
@@ -93,6 +98,7 @@ class HostCpuWriter {
     const input = node.inputs[0] ?? ''
     if (node.domain === '' && node.opType === 'AscendQuant') return this.#quantize(node)
     if (node.domain === '' && node.opType === 'AscendDequant') return this.#finish(node)
+    if (node.domain === '' && node.opType === WEIGHT_ONLY_PRODUCT) return this.#weightOnly(node)
     if (this.#pending.has(input) || this.#pending.has(node.inputs[1] ?? '')) return this.#addBias(node)
     const quantized = this.#quantized.get(input)
     if (!quantized) this.#nodes.push(node)
@@ -203,10 +209,43 @@ class HostCpuWriter {
     return window ? this.#convolution(layer, window, scales, output) : this.#float(layer, scales, output)
   }
 
+  /** The INT8 weight; INT4 ones are unpacked. */
   #weight(node: Node): Tensor {
-    const weight = this.#model.graph.initializers.get(node.inputs[1] ?? '')
-    if (weight?.dataType !== DataType.INT8) throw new Error(`${node.name}: its weight is not INT8`)
-    return weight
+    const stored = this.#model.graph.initializers.get(node.inputs[1] ?? '')
+    if (stored?.dataType !== DataType.INT8) throw new Error(`${node.name}: its weight is not INT8`)
+    const input = this.#types.get(node.inputs[0] ?? '')?.dims ?? null
+    const axis = packedInt4Axis(node, stored.dims, input)
+    if (axis === undefined) return stored
+    const name = this.#once(`${stored.name}|unpacked`, () => {
+      const dims = unpackedDims(node, stored.dims, input)
+      const data = this.#spill.put(unpackInt4(tensorBytes(stored), dims, axis))
+      const unpacked = this.#names.take(`${stored.name}.unpacked`)
+      return this.#put({ name: unpacked, dataType: DataType.INT8, dims, data })
+    })
+    return this.#model.graph.initializers.get(name) as Tensor
+  }
+
+  /**
+   * CANN's weight-only product: a float32 product with the weight that ONNX Runtime makes when it loads the model. A
+   * DequantizeLinear would become MatMulNBits there, which quantizes the activation, too.
+   */
+  #weightOnly(node: Node): void {
+    const [input = '', weight = '', scale = ''] = node.inputs
+    const [output = ''] = node.outputs
+    const { name } = node
+    const half = this.#model.graph.initializers.get(scale)
+    if (!half) throw new Error(`${name}: its scale is not a constant`)
+    const values = tensorToFloat32(half)
+    const dims = values.length === 1 ? [] : [values.length]
+    const step = this.#put(makeTensor(this.#names.take(`${scale}.float32`), DataType.FLOAT, dims, values))
+    const value = (part: string): string => this.#names.take(`${name}.${part}`)
+    const wide = this.#add('Cast', `${name}.input_float32`, [input], value('input_float32'), {
+      to: DataType.FLOAT,
+    })
+    const integers = this.#add('Cast', `${name}.weight`, [weight], value('weight'), { to: DataType.FLOAT })
+    const real = this.#add('Mul', `${name}.weight_scale`, [integers, step], value('weight_float32'))
+    const product = this.#add('MatMul', name, [wide, real], value('float32'))
+    this.#add('Cast', `${name}.cast`, [product], output, { to: DataType.FLOAT16 })
   }
 
   /** float32 bias: whole numbers of accumulator steps, as the device adds them. */
@@ -226,9 +265,17 @@ class HostCpuWriter {
     // The scale of the dequantization already holds the activation's.
     const one = this.#shared('one', () => makeScalar('', DataType.FLOAT, 1))
     const scale = this.#put(makeTensor(this.#names.take(`${name}.scale`), DataType.FLOAT, [count], scales))
-    const inputs = [rows, weight, one, scale, input.zeroPoint, '']
+    const inputs = [rows, this.#ownWeight(weight), one, scale, input.zeroPoint, '']
     if (bias) inputs.push(this.#bias(bias, scales))
     return this.#add('MatMulIntegerToFloat', name, inputs, output, {}, CONTRIB_DOMAIN)
+  }
+
+  /** A weight that no other product reads: ONNX Runtime's exact mode for processors without VNNI rewrites it in place. */
+  #ownWeight(name: string): string {
+    const taken = `${name}|taken`
+    if (!this.#derived.has(taken)) return this.#once(taken, () => name)
+    const weight = this.#model.graph.initializers.get(name) as Tensor
+    return this.#put({ ...weight, name: this.#names.take(`${name}.copy`) })
   }
 
   #convolution(layer: PendingLayer, window: Window, scales: Float32Array, output: string): string {
