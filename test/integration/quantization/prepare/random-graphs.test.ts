@@ -73,7 +73,9 @@ class Grower {
 
   #constant(base: string, dims: number[], spread = false): string {
     const name = this.#name(base)
-    const amplitudes = spread ? [0.1, 4, 1, 0.02, 10] : [1]
+    // Sums of this many terms stay about as large as the terms: a chain of layers must not leave float32.
+    const size = Math.sqrt(dims.slice(1).reduce((product, dim) => product * dim, 1))
+    const amplitudes = spread ? [0.1, 4, 1, 0.02, 2].map((amplitude) => amplitude / size) : [1]
     this.initializers.push(
       makeTensor(name, DataType.FLOAT, dims, gaussian(dims, this.#seed++, amplitudes, 0)),
     )
