@@ -57,6 +57,11 @@ const COMMANDS: readonly Entry[] = [
     load: () => import('./commands/calibrate.ts'),
   },
   {
+    name: 'convert',
+    summary: 'convert a quantized model between QDQ and the form atc takes',
+    load: () => import('./commands/convert.ts'),
+  },
+  {
     name: 'lint',
     summary: 'list what atc would refuse in an ONNX model, and the atc command for it',
     load: () => import('./commands/lint.ts'),

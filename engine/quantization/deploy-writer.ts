@@ -31,7 +31,7 @@ import {
 } from './rewrite.ts'
 import { dequantScale, packDequantScale, quantAttributeScale } from './rules.ts'
 import { writeWeightOnly } from './weight-only.ts'
-import type { WeightSpill } from './weight-spill.ts'
+import type { WeightStore } from './weight-spill.ts'
 
 /** AscendDequant's `dtype` attribute. */
 const DEQUANT_DTYPE = { float32: 0, float16: 1 }
@@ -77,7 +77,7 @@ function addDequant(
 }
 
 /** The weight as ATC reads it: INT4 packed. */
-function deployWeight(layer: LayerPlan, packed: Map<Tensor, Tensor>, spill: WeightSpill): Tensor {
+function deployWeight(layer: LayerPlan, packed: Map<Tensor, Tensor>, spill: WeightStore): Tensor {
   if (layer.precision !== 'w4a8') return layer.weight
   const known = packed.get(layer.weight)
   if (known) return known
@@ -132,7 +132,7 @@ function writePool(
  * Builds the deploy model. The source is not changed; integer weights are shared with the plan.
  * @param spill Where packed INT4 weights are kept until the model is written.
  */
-export function buildDeployModel(source: Model, plan: QuantizationPlan, spill: WeightSpill): Model {
+export function buildDeployModel(source: Model, plan: QuantizationPlan, spill: WeightStore): Model {
   const model = cloneModel(source)
   const nodes = [...model.graph.nodes]
   const insertions = new NodeInsertions()

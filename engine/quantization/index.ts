@@ -1,6 +1,8 @@
 // The public face of engine/quantization.
 export { readRecipe, recognizeRecipe, writeRecipe } from './amct/index.ts'
 export type { AmctText, RecipeReading, WriteSurroundings } from './amct/index.ts'
+export { convertAscendToQdq, convertModelFile, convertQdqToAscend } from './convert/index.ts'
+export type { Conversion, ConvertRequest, ConvertResult } from './convert/index.ts'
 export { parseJson } from './json-source.ts'
 export { parseAmctToolConfig, parseRecipe, resolveFromConfig } from './recipe-file.ts'
 export type { AmctToolConfig } from './recipe-file.ts'

@@ -44,3 +44,13 @@ export class WeightSpill implements Disposable {
     rmSync(this.#path, { force: true })
   }
 }
+
+/** Where finished weights are kept until a model is written: a spill, or memory. */
+export type WeightStore = Pick<WeightSpill, 'put'>
+
+export const memoryStore: WeightStore = {
+  put: (values) => ({
+    kind: 'bytes',
+    bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+  }),
+}

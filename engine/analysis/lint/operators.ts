@@ -25,7 +25,7 @@ export const ATC_OPERATORS: ReadonlySet<string> = new Set([
   ...names(`AscendQuant AscendDequant AscendAntiQuant AscendWeightQuant AscendRequant AscendRequantS16 AscendDequantS16
     BasicLSTMInplaceFillWindowCache BasicGRUInplaceFillWindowCache BatchMatMul AdaptiveAvgPool2D AdaptiveMaxPool2D
     NPUAscendQuantV2 NPUAntiQuant NPUQuantize NPUDynamicQuant NPUDynamicQuantV2 NPUGroupQuant QuantBatchMatMul
-    NPUWeightQuantBatchmatmulV2`),
+    NPUWeightQuantBatchmatmulV2 NPUWeightQuantBatchMatmulV2`),
 ])
 
 /** Operators that are known to be missing, with the reason. */
@@ -80,5 +80,5 @@ export const ASCEND_OPSETS: Readonly<Record<string, readonly [number, number]>> 
   AscendQuant: [8, 22],
   AscendDequant: [8, 22],
   AscendAntiQuant: [8, 22],
-  NPUWeightQuantBatchmatmulV2: [11, 19],
+  NPUWeightQuantBatchMatmulV2: [11, 19],
 }
