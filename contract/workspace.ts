@@ -1,5 +1,6 @@
 // Workspace entities at the boundary: projects, models, datasets, recipes, jobs, runs, settings.
 import { z } from 'zod'
+import { GATE_MAXIMUM_LENGTH } from './gates.ts'
 import { deviceKindSchema, elementTypeSchema } from './device.ts'
 import { ratioSchema } from './benchmark.ts'
 import { datasetSpecSchema } from './quantization.ts'
@@ -288,6 +289,18 @@ export const compareJobRequestSchema = z
     evaluationSamples: z.number().int().min(1).max(1_000_000).optional(),
     /** Also measures FP32 against INT8 on the host CPU; without effect when that is the device. */
     hostCpu: z.boolean().optional(),
+    /** Also generates with every side by a quality task and judges the results. */
+    task: z
+      .object({
+        /** A task file, or a folder. */
+        path: pathSchema,
+        /** Pictures or sequences. */
+        count: z.number().int().min(1).max(1_000_000).optional(),
+        seed: z.number().int().min(0).max(0x7fff_ffff).default(0),
+      })
+      .optional(),
+    /** Conditions that every candidate is held to (docs/gates.md). */
+    gates: z.array(z.string().min(1).max(GATE_MAXIMUM_LENGTH)).max(100).optional(),
     title: z.string().max(200).optional(),
   })
   .refine((request) => !(request.recipeId && request.recipe), 'give recipeId or recipe, not both')

@@ -1,9 +1,8 @@
 // `aqw compare`: quantize, compile, load both precisions on one device, measure, judge the outputs.
 import type { Command } from 'commander'
 import type { Comparison } from '../../contract/comparison.ts'
-import { comparisonFigureNames } from '../../contract/comparison-figures.ts'
 import { AppError } from '../../contract/errors/index.ts'
-import { type Gate, GateSyntaxError, parseGate } from '../../contract/gates.ts'
+import { parseGates } from '../../contract/gate-errors.ts'
 import { checkWritable, writeFileAtomic } from '../../engine/common/files.ts'
 import { existingFolder, modelFile, parseInteger } from '../runtime/arguments.ts'
 import type { Host } from '../runtime/host.ts'
@@ -46,16 +45,6 @@ Examples:
   aqw compare --model unet.onnx --calibration calib --evaluation held_out --device npu:0 --recipe recipe.json
   aqw compare --model unet.onnx --calibration calib --device cpu --markdown comparison.md`
 
-/** @throws E_GATE */
-function gateOf(text: string): Gate {
-  try {
-    return parseGate(text, comparisonFigureNames)
-  } catch (error) {
-    if (!(error instanceof GateSyntaxError)) throw error
-    throw new AppError('E_GATE', { gate: text, reason: error.message, at: error.at + 1 })
-  }
-}
-
 function taskOf(options: CompareOptions): { path: string; count?: number; seed: number } | undefined {
   if (options.task === undefined) return undefined
   return {
@@ -89,7 +78,7 @@ async function compareModels(host: Host, options: CompareOptions): Promise<void>
   )
   for (const file of outputs) checkWritable(file ?? '')
   modelFile(options.model, ['.onnx', '.om'])
-  const gates = (options.gate ?? []).map(gateOf)
+  const gates = parseGates(options.gate ?? [])
   const dataset = datasetOf(options)
   const recipe = withSettings(await recipeOf(options, options.model, host.log), options)
   const samples = parseInteger('--samples', options.samples, 1, 1_000_000)

@@ -82,6 +82,16 @@ export const evaluationErrors = {
       hint: '请选择其他文件夹，或去掉 --resume 重新开始。',
     },
   },
+  E_GENERATED_MISSING: {
+    en: {
+      message: 'Run {run} has no generated result "{sample}" of {side}',
+      hint: 'Compare with a quality task to generate results; both sides must have been generated.',
+    },
+    zh: {
+      message: '运行 {run} 中没有 {side} 的生成结果 "{sample}"',
+      hint: '请使用质量任务进行对比以生成结果，且两侧都须已生成。',
+    },
+  },
   E_GATE: {
     en: {
       message: 'The gate "{gate}" cannot be read: {reason} (character {at})',

@@ -34,6 +34,8 @@ export interface CompareCommand {
   evaluationPath?: string | undefined
   evaluationSamples?: number | undefined
   hostCpu?: boolean | undefined
+  task?: { path: string; count?: number | undefined; seed: number } | undefined
+  gates?: readonly string[] | undefined
   loopCount?: number | undefined
   minRuns?: number | undefined
   minDurationMs?: number | undefined
@@ -57,6 +59,10 @@ export function compareCommandLine(command: CompareCommand): string {
     ['--runs', command.minRuns],
     ['--duration', command.minDurationMs],
     ['--warmup', command.warmupRuns],
+    ['--task', command.task?.path],
+    ['--task-count', command.task?.count],
+    ['--seed', command.task?.seed === 0 ? undefined : command.task?.seed],
+    ...(command.gates ?? []).map((gate) => ['--gate', gate] as const),
     ['--json', command.outputPath],
   ]
   return commandText(['aqw', 'compare'], options, command.hostCpu === true ? ['--host-cpu'] : [])

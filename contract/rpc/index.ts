@@ -4,6 +4,7 @@ import { calibrationChannels } from './calibration.ts'
 import { environmentChannels, environmentTopics } from './environment.ts'
 import { interopChannels } from './interop.ts'
 import { libraryChannels, libraryTopics } from './library.ts'
+import { qualityChannels } from './quality.ts'
 import { workChannels, workTopics } from './work.ts'
 
 export const channels = {
@@ -12,6 +13,7 @@ export const channels = {
   ...workChannels,
   ...calibrationChannels,
   ...interopChannels,
+  ...qualityChannels,
 }
 export const topics = { ...environmentTopics, ...libraryTopics, ...workTopics }
 
@@ -42,4 +44,5 @@ export * from './environment.ts'
 export * from './interop.ts'
 export * from './library.ts'
 export * from './message.ts'
+export * from './quality.ts'
 export * from './work.ts'

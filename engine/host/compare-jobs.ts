@@ -18,6 +18,7 @@ import type { CompareDefinition } from '../jobs/compare-plan.ts'
 import { storedFile, type JobKind, type PlanResult } from '../jobs/index.ts'
 import { newId, now, recipeHash, type KeptFile, type NewRun, type Workspace } from '../workspace/index.ts'
 import { factsOf } from './library.ts'
+import { givenPath } from './paths.ts'
 import { openModel } from '../onnx/index.ts'
 import { productVersion } from './version.ts'
 
@@ -90,6 +91,8 @@ export function compareCommand(workspace: Workspace, request: CompareJobRequest)
         : workspace.datasets.get(request.evaluationDatasetId).sourcePath,
     evaluationSamples: request.evaluationSamples,
     hostCpu: request.hostCpu,
+    task: request.task,
+    gates: request.gates,
     loopCount,
     minRuns,
     minDurationMs,
@@ -129,6 +132,9 @@ export class CompareJobs implements JobKind {
       evaluation: held && { path: held.path, sha256: held.sha256 },
       evaluationSamples: request.evaluationSamples,
       hostCpu: request.hostCpu,
+      task: request.task && { ...request.task, path: givenPath(request.task.path) },
+      gates: request.gates ?? [],
+      partialFolder: this.#workspace.layout.partial,
       recipe,
       recipeSha256: recipeHash(recipe),
       device: request.device,

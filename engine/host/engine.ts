@@ -9,6 +9,7 @@ import { calibrationHandlers } from './handlers/calibrations.ts'
 import { environmentHandlers, environmentTopicHandlers } from './handlers/environment.ts'
 import { interopHandlers } from './handlers/interop.ts'
 import { libraryHandlers, libraryTopicHandlers } from './handlers/library.ts'
+import { qualityHandlers } from './handlers/quality.ts'
 import { workHandlers, workTopicHandlers } from './handlers/work.ts'
 import { Router } from './router.ts'
 
@@ -61,6 +62,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
         ...workHandlers(services),
         ...calibrationHandlers(services),
         ...interopHandlers(services),
+        ...qualityHandlers(services),
       },
       {
         ...environmentTopicHandlers(services),

@@ -3,6 +3,8 @@
 import path from 'node:path'
 import type { BenchmarkResult, ScenarioInput } from '../../contract/benchmark.ts'
 import type { ComparisonSection, Quality } from '../../contract/comparison.ts'
+import { comparisonFigureNames, runGates } from '../../contract/comparison-figures.ts'
+import { parseGate } from '../../contract/gates.ts'
 import type { CostValidation, Precision } from '../../contract/cost.ts'
 import type { DatasetRequest, DatasetSpec, QuantizationResult } from '../../contract/quantization.ts'
 import type { Recipe } from '../../contract/recipe.ts'
@@ -11,11 +13,12 @@ import { modelInputs, openDataset, type CalibrationDataset } from '../calibratio
 import { hashFile } from '../common/hashing.ts'
 import { installationReport, openDevice, parseDeviceSelector } from '../device/index.ts'
 import { openModel, summarizeModel } from '../onnx/index.ts'
-import { assembleComparison, layerCounts } from '../pipeline/assemble.ts'
+import { assembleComparison, INT8_ON_HOST, layerCounts } from '../pipeline/assemble.ts'
 import { compileForDevice } from '../pipeline/index.ts'
 import { measureQuality, spread, toRunInputs } from '../pipeline/quality.ts'
 import { buildSection } from '../pipeline/sections.ts'
 import { deployPrecision, quantizeModel } from '../quantization/index.ts'
+import { generatedReport, generateStage } from './generate-stage.ts'
 import { sideFigures, type FigureSource } from './run-figures.ts'
 import type { CreatePlan, Plan, Stage, StageInput } from './plan.ts'
 import { dataOf, fileOf, isCompiled, modelFiles, plainFile, recoverStage, sourceOf } from './stage-files.ts'
@@ -35,6 +38,11 @@ export interface CompareDefinition {
   evaluationSamples?: number | undefined
   /** Also measures FP32 against INT8 on the host CPU. */
   hostCpu?: boolean | undefined
+  /** Also generates with every side and judges the results. */
+  task?: { path: string; count?: number | undefined; seed: number } | undefined
+  gates?: readonly string[] | undefined
+  /** Where generated samples wait for a resume. */
+  partialFolder?: string | undefined
   recipe: Recipe
   recipeSha256: string
   device: string
@@ -90,12 +98,17 @@ class CompareWork {
     this.isCpu = isCpu(definition.device)
   }
 
+  /** Whether anything is measured on the host CPU: that takes a model of its own. */
+  get #onHost(): boolean {
+    return this.isCpu || this.#definition.hostCpu === true
+  }
+
   get #isRecovered(): boolean {
     return isCompiled(this.#definition.modelPath)
   }
 
   stages(): Stage[] {
-    const { modelPath, modelSha256, device, hostCpu } = this.#definition
+    const { modelPath, modelSha256, device, hostCpu, task, partialFolder } = this.#definition
     const source = this.#isRecovered ? ['recover'] : []
     const compiled = this.isCpu ? [] : ['compile-fp16', 'compile-int8']
     const made = [...source, 'quantize']
@@ -106,6 +119,18 @@ class CompareWork {
       ...(this.isCpu ? [] : [this.#compile('fp16', source), this.#compile('int8', ['quantize'])]),
       this.#benchmark('benchmark', device, [...made, ...compiled]),
       this.#evaluate('evaluate', device, [...made, ...compiled]),
+      ...(task && partialFolder !== undefined
+        ? [
+            generateStage({
+              task,
+              device,
+              partialFolder,
+              after: [...made, ...compiled],
+              source: (results) => this.#source(results),
+              sides: (results) => this.#sides(results, device),
+            }),
+          ]
+        : []),
       ...(onHost
         ? [this.#benchmark('benchmark-cpu', 'cpu', made), this.#evaluate('evaluate-cpu', 'cpu', made)]
         : []),
@@ -127,20 +152,23 @@ class CompareWork {
         calibrationSamples,
         selection,
         inputShapes,
+        ...(this.#onHost && { hostCpuModel: true }),
       },
       run: async (context) => {
         const modelPath = this.#source(context.results)
         const outputPrefix = path.join(context.folder, path.basename(modelPath, '.onnx'))
-        const request = { modelPath, recipe, dataset: this.#datasetRequest(), outputPrefix }
+        const dataset = this.#datasetRequest()
+        const request = { modelPath, recipe, dataset, outputPrefix, hostCpuModel: this.#onHost }
         const result = await quantizeModel(request, context)
-        const { layers, dataset, sizes, seconds } = result
+        const { layers, sizes, seconds, hostCpuPath } = result
         const counts = layerCounts(result)
         context.log('info', `quantized ${counts.quantized} of ${counts.candidates} layers`)
         return {
-          data: { layers, dataset, sizes, seconds } satisfies QuantizeData,
+          data: { layers, dataset: result.dataset, sizes, seconds } satisfies QuantizeData,
           files: [
             ...modelFiles('deploy', result.deployPath),
             ...modelFiles('fake-quant', result.fakeQuantPath),
+            ...(hostCpuPath === undefined ? [] : modelFiles('host-cpu', hostCpuPath)),
             plainFile('quant-json', result.quantJsonPath),
             plainFile('record', result.recordPath),
           ],
@@ -266,7 +294,9 @@ class CompareWork {
       baseline: measured.baseline,
       costValidation: sides[0]?.costValidation,
       hostCpu: onHost?.section ?? null,
+      generated: generatedReport(results),
     })
+    const gates = (definition.gates ?? []).map((text) => parseGate(text, comparisonFigureNames))
     const figures = {
       sides: sides.map((side, index) => sideFigures(this.#figureSource(side, measured.results[index]))),
       layers: quantization.layers.map(({ name, opType, quantized, precision, reason }) => ({
@@ -278,7 +308,11 @@ class CompareWork {
       })),
     }
     return {
-      outcome: { comparison, figures, layers: quantization.layers },
+      outcome: {
+        comparison: { ...comparison, gates: runGates(comparison, gates) },
+        figures,
+        layers: quantization.layers,
+      },
       artifacts: this.#artifacts(results),
     }
   }
@@ -346,10 +380,10 @@ class CompareWork {
       return [
         { label: 'FP32', role: 'baseline', precision: 'fp32', path: this.#source(results) },
         {
-          label: 'INT8',
+          label: INT8_ON_HOST,
           role: 'candidate',
           precision: 'int8',
-          path: fileOf(results, 'quantize', 'fake-quant'),
+          path: fileOf(results, 'quantize', 'host-cpu'),
         },
       ]
     }

@@ -13,6 +13,9 @@ import type { QuantizationResult } from '../../contract/quantization.ts'
 import type { LayerPrecision, Recipe } from '../../contract/recipe.ts'
 import { hashData } from '../common/hashing.ts'
 
+/** The INT8 side on the host CPU is a model of its own (`<prefix>_host_cpu_model.onnx`), and so is its quality. */
+export const INT8_ON_HOST = 'INT8 (host CPU)'
+
 export interface AssemblyInput {
   modelPath: string
   /** Of the ONNX model, external data included in `bytes`. */

@@ -16,9 +16,15 @@ import { benchmark, type BenchmarkModel } from '../benchmark/index.ts'
 import { openDataset, type CalibrationDataset } from '../calibration/index.ts'
 import { hashFile, reasonOf } from '../common/hashing.ts'
 import { formatDeviceSelector, openDevice, parseDeviceSelector, type DeviceSession } from '../device/index.ts'
-import { evaluateTask, type OpenedTask, readTask, type SideRequest } from '../evaluation/tasks/index.ts'
+import {
+  evaluateTask,
+  type OpenedTask,
+  readTask,
+  type SideRequest,
+  withoutSamples,
+} from '../evaluation/tasks/index.ts'
 import { deployPrecision, quantizeModel } from '../quantization/index.ts'
-import { assembleComparison, layerCounts } from './assemble.ts'
+import { assembleComparison, INT8_ON_HOST, layerCounts } from './assemble.ts'
 import { compileForDevice } from './compile-for-device.ts'
 import { measureQuality, spread, toRunInputs, type RunInputs, type Runner } from './quality.ts'
 import { buildSection, type MeasuredModel } from './sections.ts'
@@ -67,6 +73,7 @@ interface Run {
 interface Side {
   label: string
   path: string
+  isQuantized: boolean
   costValidation?: CostValidation
 }
 
@@ -127,6 +134,7 @@ async function prepare(
       recipe: request.recipe,
       dataset: request.calibration,
       outputPrefix: path.join(folder, path.basename(source.path, '.onnx')),
+      hostCpuModel: request.hostCpu || parseDeviceSelector(request.device).kind === 'cpu',
     },
     ctx,
   )
@@ -149,8 +157,8 @@ async function prepare(
 
 function cpuSides(run: Run): Side[] {
   return [
-    { label: 'FP32', path: run.source.path },
-    { label: 'INT8', path: run.quantization.fakeQuantPath },
+    { label: 'FP32', path: run.source.path, isQuantized: false },
+    { label: INT8_ON_HOST, path: run.quantization.hostCpuPath ?? '', isQuantized: true },
   ]
 }
 
@@ -177,6 +185,7 @@ async function sidesFor(run: Run): Promise<Side[]> {
     sides.push({
       label,
       path: result.path,
+      isQuantized: label === 'INT8',
       ...(result.estimate ? { costValidation: result.estimate.validation } : {}),
     })
   }
@@ -210,7 +219,7 @@ async function measureOn(session: DeviceSession, sides: readonly Side[], run: Ru
     const result = results[index]
     if (!result) throw new Error('a benchmark result is missing')
     const quality = isReference[index] ? null : (qualities.shift() ?? null)
-    const quantizedLayers = side.label === 'INT8' ? layerCounts(run.quantization) : null
+    const quantizedLayers = side.isQuantized ? layerCounts(run.quantization) : null
     return { label: side.label, sha256: hashFile(side.path, ctx.signal), result, quality, quantizedLayers }
   })
   for (const { handle } of runners) await session.unload(handle)
@@ -228,13 +237,13 @@ async function generateWith(task: OpenedTask, sides: readonly Side[], run: Run):
   const { request, folder, source, ctx } = run
   const device = formatDeviceSelector(parseDeviceSelector(request.device))
   const others = sides.filter((side) => side.path !== source.path)
-  return evaluateTask(
+  const report = await evaluateTask(
     {
       task,
       sides: [
         { label: 'FP32', role: 'reference', modelPath: source.path, device: 'cpu' },
-        ...others.map(({ label, path: modelPath }): SideRequest => {
-          return { label, role: label === 'INT8' ? 'candidate' : 'baseline', modelPath, device }
+        ...others.map(({ label, path: modelPath, isQuantized }): SideRequest => {
+          return { label, role: isQuantized ? 'candidate' : 'baseline', modelPath, device }
         }),
       ],
       seed: request.task?.seed ?? 0,
@@ -244,6 +253,8 @@ async function generateWith(task: OpenedTask, sides: readonly Side[], run: Run):
     },
     ctx,
   )
+  // The samples lie with the pictures, in generated/quality.json of the artifacts.
+  return withoutSamples(report)
 }
 
 function judged(comparison: Comparison, gates: readonly Gate[]): Comparison {

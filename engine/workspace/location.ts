@@ -36,6 +36,8 @@ export interface WorkspaceLayout {
   runs: string
   uploads: string
   temporary: string
+  /** Work of stages that go on where a killed one stopped. */
+  partial: string
   logs: string
 }
 
@@ -53,6 +55,7 @@ export function workspaceLayout(root: string): WorkspaceLayout {
     runs: at('runs'),
     uploads: at('uploads'),
     temporary: at('tmp'),
+    partial: at('partial'),
     logs: at('logs'),
   }
 }

@@ -219,6 +219,16 @@ CREATE TRIGGER run_details_immutable BEFORE UPDATE ON run_details
 BEGIN SELECT RAISE(ABORT, 'runs are immutable'); END;
 `,
   },
+  {
+    version: 2,
+    sql: `
+-- Votes name the two sides they were about, and which of them the rater saw on the left.
+ALTER TABLE ratings ADD COLUMN first TEXT NOT NULL DEFAULT '';
+ALTER TABLE ratings ADD COLUMN second TEXT NOT NULL DEFAULT '';
+ALTER TABLE ratings ADD COLUMN first_was_left INTEGER NOT NULL DEFAULT 1;
+CREATE INDEX ratings_by_pair ON ratings(run_id, first, second, rater);
+`,
+  },
 ]
 
 export const latestVersion: number = migrations.at(-1)?.version ?? 0

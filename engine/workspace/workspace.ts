@@ -23,6 +23,7 @@ import { lockWorkspace, type WorkspaceLock } from './lock.ts'
 import { Models, type ModelFacts } from './models.ts'
 import { ObjectStore } from './objects.ts'
 import { Projects } from './projects.ts'
+import { Ratings } from './ratings.ts'
 import { Recipes } from './recipes.ts'
 import { newId, now, type LibraryChange } from './rows.ts'
 import { Runs, type NewRun } from './runs.ts'
@@ -63,6 +64,7 @@ export class Workspace {
   readonly recipes: Recipes
   readonly jobs: Jobs
   readonly runs: Runs
+  readonly ratings: Ratings
   readonly settings: SettingsStore
   readonly files: KeptFiles
   readonly stageResults: StageResults
@@ -104,6 +106,7 @@ export class Workspace {
     this.recipes = new Recipes(this.#db)
     this.jobs = new Jobs(this.#db)
     this.runs = new Runs(this.#db)
+    this.ratings = new Ratings(this.#db)
     this.settings = new SettingsStore(this.#db)
     this.stageResults = new StageResults(this.#db, this.files)
   }
@@ -294,6 +297,7 @@ export class Workspace {
     await mkdir(this.layout.temporary, { recursive: true })
     const limit = new Date(Date.now() - STAGE_RESULT_DAYS * 86_400_000).toISOString()
     this.stageResults.expire(limit)
+    await this.#removeOldPartials(limit)
     await this.#removeUnknown(this.layout.models, 'models')
     await this.#removeUnknown(this.layout.datasets, 'datasets')
     await this.#removeUnknown(this.layout.runs, 'runs')
@@ -323,6 +327,15 @@ export class Workspace {
     const known = this.#db.prepare<[string]>(`SELECT 1 FROM ${table} WHERE id = ?`)
     for (const name of await readdir(folder).catch(() => [])) {
       if (known.get(name) === undefined) await this.#removeFolder(path.join(folder, name))
+    }
+  }
+
+  /** Work that nobody came back to. */
+  async #removeOldPartials(limit: string): Promise<void> {
+    for (const name of await readdir(this.layout.partial).catch(() => [])) {
+      const folder = path.join(this.layout.partial, name)
+      const facts = await stat(folder).catch(() => null)
+      if (facts && facts.mtime.toISOString() < limit) await this.#removeFolder(folder)
     }
   }
 

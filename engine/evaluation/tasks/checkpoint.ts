@@ -45,17 +45,18 @@ export class Checkpoints {
 
   /**
    * @param identity Hash of everything that decides the results.
-   * @param resume Keeps what is there if it has the same identity; otherwise everything starts anew.
+   * @param resume Keeps what is there if it has the same identity. What has another one is refused, or with `if_same`
+   * thrown away.
    * @throws E_EVALUATION_MISMATCH, E_FILE_WRITE
    */
-  constructor(outputFolder: string, identity: Record<string, string>, resume: boolean) {
+  constructor(outputFolder: string, identity: Record<string, string>, resume: boolean | 'if_same') {
     this.#folder = path.join(outputFolder, FOLDER)
     const header = path.join(this.#folder, 'evaluation.json')
-    if (resume && existsSync(header)) {
+    if (resume !== false && existsSync(header)) {
       const stored = JSON.parse(readFileSync(header, 'utf8')) as Record<string, string>
       const what = Object.keys(identity).find((key) => stored[key] !== identity[key])
-      if (what !== undefined) throw new AppError('E_EVALUATION_MISMATCH', { path: outputFolder, what })
-      return
+      if (what === undefined) return
+      if (resume === true) throw new AppError('E_EVALUATION_MISMATCH', { path: outputFolder, what })
     }
     rmSync(this.#folder, { recursive: true, force: true })
     mkdirSync(this.#folder, { recursive: true })

@@ -14,6 +14,11 @@ import { hashTask, type OpenedTask } from './read.ts'
 import { TrajectoryRecorder } from './recorder.ts'
 import { Models, type SideRequest } from './sides.ts'
 
+/** The report without its samples: what a comparison carries. */
+export function withoutSamples(report: QualityReport): QualityReport {
+  return { ...report, sides: report.sides.map((side) => ({ ...side, samples: [] })) }
+}
+
 export interface EvaluateRequest {
   task: OpenedTask
   /** The first one is the reference: FP32 on ONNX Runtime. */
@@ -24,8 +29,8 @@ export interface EvaluateRequest {
   count?: number | undefined
   /** Pictures, checkpoints and `quality.json` go there. */
   outputFolder: string
-  /** Continues an evaluation of the same task and models in this folder. */
-  resume: boolean
+  /** Continues an evaluation of the same task and models in this folder; `if_same`: or starts anew. */
+  resume: boolean | 'if_same'
   /** Records denoiser inputs of the reference for calibration. */
   record?: { folder: string; samplesPerPicture: number } | undefined
 }

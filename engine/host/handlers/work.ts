@@ -1,10 +1,13 @@
 // Handlers of jobs.*, runs.*, reports.*, commandLine.*.
 import { activeJobStates, type Job } from '../../../contract/workspace.ts'
+import { parseGates } from '../../../contract/gate-errors.ts'
 import { comparisonSchema } from '../../../contract/comparison.ts'
 import { runFiguresSchema } from '../../../contract/run-figures.ts'
+import { readTask } from '../../evaluation/tasks/index.ts'
 import type { JobState } from '../../jobs/index.ts'
 import { compareCommand } from '../compare-jobs.ts'
 import type { Services } from '../engine.ts'
+import { existingPath } from '../paths.ts'
 import { exportReport } from '../reports.ts'
 import type { Handlers, TopicHandlers } from '../router.ts'
 import { compareRuns } from '../run-comparison.ts'
@@ -46,6 +49,9 @@ export function workHandlers(services: Services): Pick<Handlers, Names> {
       if (input.kind === 'calibrate') return queue.add({ projectId, kind, title, device: 'cpu', request })
       const { device, evaluationDatasetId } = input.request
       if (evaluationDatasetId !== undefined) workspace.datasets.get(evaluationDatasetId)
+      // What cannot be read is refused here, not when the job starts.
+      if (input.request.task) readTask(existingPath(input.request.task.path))
+      parseGates(input.request.gates ?? [])
       return queue.add({ projectId, kind, title, device, request })
     },
     'jobs.cancel': ({ id }) => queue.cancel(id),
