@@ -98,7 +98,7 @@ describe('aqw compare', () => {
       label: 'measured',
       cost_model: null,
       baseline: { label: 'FP32', quality: null },
-      candidates: [{ label: 'INT8', quality: { samples: 2 } }],
+      candidates: [{ label: 'INT8 (host CPU)', quality: { samples: 2 } }],
     })
     expect(comparison.deltas.find((delta) => delta.metric === 'latency_ms')?.method).toBe('bootstrap')
     expect(folder.list()).toEqual([])
