@@ -1,7 +1,8 @@
-// models.lint: what stands between a model and ATC.
+// models.lint, models.convert: what stands between a model and ATC, and the way from one quantized form to the other.
 import { z } from 'zod'
+import { interopNoteSchema } from '../interop.ts'
 import { lintReportSchema } from '../lint.ts'
-import { idSchema, pathSchema } from '../workspace.ts'
+import { idSchema, modelRowSchema, pathSchema } from '../workspace.ts'
 import { channel } from './define.ts'
 
 /** A model of the workspace, or a file anywhere. */
@@ -22,5 +23,34 @@ export const interopChannels = {
       })
       .refine(namesOne, 'give modelId or path'),
     lintReportSchema,
+  ),
+  /** Between QuantizeLinear / DequantizeLinear and Ascend's deploy form. */
+  'models.convert': channel(
+    z
+      .object({
+        modelId: idSchema.optional(),
+        /** A file instead of a model of the workspace. */
+        source: pathSchema.optional(),
+        /** The form the model is not in yet when left out. */
+        to: z.enum(['ascend', 'qdq']).optional(),
+        /** Where to write; without it the result joins the project of the model. */
+        path: pathSchema.optional(),
+      })
+      .refine(
+        (input) => (input.modelId === undefined) !== (input.source === undefined),
+        'give modelId or source',
+      )
+      .refine(
+        (input) => input.modelId !== undefined || input.path !== undefined,
+        'a file needs a path to write to',
+      ),
+    z.object({
+      to: z.enum(['ascend', 'qdq']),
+      path: z.string(),
+      bytes: z.number().nonnegative(),
+      notes: z.array(interopNoteSchema),
+      /** The new model of the project; null when it was written to `path`. */
+      model: modelRowSchema.nullable(),
+    }),
   ),
 }

@@ -15,7 +15,13 @@ import {
   type Model,
 } from '../onnx/index.ts'
 import { recoverOnnx } from '../compile/index.ts'
-import { isSafeRelativePath, type FileSource, type ModelFacts, type Workspace } from '../workspace/index.ts'
+import {
+  isSafeRelativePath,
+  type FileSource,
+  type ModelFacts,
+  type NewModel,
+  type Workspace,
+} from '../workspace/index.ts'
 import { scanDataset } from './dataset-files.ts'
 import { existingPath } from './paths.ts'
 
@@ -60,11 +66,15 @@ export function openRow(row: Pick<ModelRow, 'format' | 'path'>): Model {
   return row.format === 'onnx' ? openModel(row.path) : recoverOnnx(row.path)
 }
 
-/** @throws E_FILE_NOT_FOUND, E_WORKSPACE_FILE_KIND, E_ONNX_*, E_OM_*, E_FILE_READ, E_CANCELLED */
+/**
+ * @param lineage What the model is made from, when it is not an original.
+ * @throws E_FILE_NOT_FOUND, E_WORKSPACE_FILE_KIND, E_ONNX_*, E_OM_*, E_FILE_READ, E_CANCELLED
+ */
 export async function importModel(
   workspace: Workspace,
   input: { projectId: string; path: string; name?: string | undefined },
   signal?: AbortSignal,
+  lineage: Partial<Pick<NewModel, 'role' | 'parentId' | 'sourcePath'>> = {},
 ): Promise<ModelRow> {
   const file = existingPath(input.path)
   const format = formatOf(file)
@@ -81,7 +91,7 @@ export async function importModel(
   }
   const name = input.name ?? path.basename(file, path.extname(file))
   return workspace.addModel(
-    { projectId: input.projectId, name, format, sourcePath: file, files, facts },
+    { projectId: input.projectId, name, format, sourcePath: file, files, facts, ...lineage },
     signal,
   )
 }

@@ -1,5 +1,5 @@
-// Linting from the window's side, on a real engine process.
-import { mkdtempSync, rmSync } from 'node:fs'
+// Linting and converting from the window's side, on a real engine process.
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -60,3 +60,33 @@ it(
     })
   },
 )
+
+it('converts between both forms, into the project and to a file', { timeout: 120_000 }, async () => {
+  const projectId = (await rpc.invoke('projects.createSample', {})).id
+  const { fakeQuantPath } = await quantizeModel({
+    modelPath: `${SAMPLE}/unet.onnx`,
+    recipe: defaultRecipe,
+    dataset: { folder: `${SAMPLE}/calibration`, count: 1 },
+    outputPrefix: path.join(root, 'unet'),
+  })
+  const twin = await rpc.invoke('models.add', { projectId, path: fakeQuantPath })
+  const deploy = await rpc.invoke('models.convert', { modelId: twin.id })
+  expect(deploy).toMatchObject({ to: 'ascend', model: { role: 'deploy', parentId: twin.id, projectId } })
+  expect(path.basename(deploy.path)).toBe('unet_deploy_model.onnx')
+  const { summary } = await rpc.invoke('models.get', { id: deploy.model?.id ?? '' })
+  expect(summary?.operators.map(({ opType }) => opType)).toContain('AscendQuant')
+  expect(readdirSync(path.join(root, 'w', 'tmp')).filter((name) => name.startsWith('convert-'))).toEqual([])
+
+  const target = path.join(root, 'back.onnx')
+  const back = await rpc.invoke('models.convert', { source: deploy.path, to: 'qdq', path: target })
+  expect(back).toMatchObject({ to: 'qdq', path: target, model: null })
+  expect(back.bytes).toBe(statSync(target).size)
+  await expect(
+    rpc.invoke('models.convert', { source: `${SAMPLE}/unet.onnx`, path: target }),
+  ).rejects.toMatchObject({
+    code: 'E_CONVERT_MODEL',
+  })
+  await expect(rpc.invoke('models.convert', { source: target })).rejects.toMatchObject({
+    code: 'E_RPC_INPUT',
+  })
+})
