@@ -103,14 +103,14 @@ function denoiserPresets(model: RecognisedModel): RecipePreset[] {
         family: 'diffusion',
         name: { en: 'Diffusion W4A8', zh: '扩散模型 W4A8' },
         description: {
-          en: 'INT4 weights, INT8 activations: a quarter of the size of FP16. Layers that four bits harm most keep INT8 weights.',
-          zh: '权重 INT4、激活 INT8：大小约为 FP16 的四分之一；对 4 位最敏感的层保留 INT8 权重。',
+          en: 'INT4 weights rounded by GPTQ, INT8 activations: a quarter of the size of FP16. Layers that four bits harm most keep INT8 weights.',
+          zh: '权重 INT4（GPTQ 舍入）、激活 INT8：大小约为 FP16 的四分之一；对 4 位最敏感的层保留 INT8 权重。',
         },
         recipe: {
           precision: 'w4a8',
           activation: { method: 'auto' },
           weight: { method: 'mse' },
-          repair: { bias_correction: true },
+          repair: { bias_correction: true, rounding: { method: 'gptq' } },
         },
         policy: {
           ...DENOISER,
