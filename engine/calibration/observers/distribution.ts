@@ -191,3 +191,23 @@ export function quantizationError(
   const lowest = -(2 ** (bits - 1)) - offset
   return distribution.cellError((lowest - 0.5) * scale, scale, 2 ** bits)
 }
+
+/**
+ * The part of it that clipping causes, from the number and the mean of the clipped values at either end: at least this
+ * much, since how they spread around their mean is not known.
+ */
+export function clippingError(
+  distribution: Distribution,
+  range: ClipRange,
+  { symmetric, bits }: GridOptions,
+): number {
+  const { scale, offset } = activationScaleOffset(range.min, range.max, symmetric, bits)
+  const low = (-(2 ** (bits - 1)) - offset) * scale
+  const high = low + (2 ** bits - 1) * scale
+  const squared = (count: number, excess: number): number => (count > 0 ? excess ** 2 / count : 0)
+  distribution.seek(low)
+  const below = squared(distribution.count, distribution.count * low - distribution.partial)
+  distribution.seek(high)
+  const count = distribution.total - distribution.count
+  return below + squared(count, distribution.sum - distribution.partial - count * high)
+}

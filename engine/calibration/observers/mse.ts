@@ -1,5 +1,5 @@
 // The range of least squared error, both ends searched from the whole range down to a thousandth of it.
-import { type Distribution, quantizationError } from './distribution.ts'
+import { clippingError, type Distribution, quantizationError } from './distribution.ts'
 import { type ClipRange, EMPTY_RANGE, type GridOptions } from './observer.ts'
 
 /** Ends tried first: 40 in equal ratios, from all of the range to this fraction of it. */
@@ -32,11 +32,26 @@ function bestFactor(error: (factor: number) => number): { factor: number; error:
   return best
 }
 
-/** @returns the best range found; never worse than the whole range. */
-export function mseRange(distribution: Distribution, grid: GridOptions): ClipRange {
+/** Squared quantization error in which that of clipped values counts several times. */
+export function weightedError(
+  distribution: Distribution,
+  range: ClipRange,
+  grid: GridOptions,
+  clippingWeight: number,
+): number {
+  const error = quantizationError(distribution, range, grid)
+  if (clippingWeight === 1) return error
+  return error + (clippingWeight - 1) * clippingError(distribution, range, grid)
+}
+
+/**
+ * @param clippingWeight How many times the squared error of clipped values counts.
+ * @returns the best range found; never worse than the whole range.
+ */
+export function mseRange(distribution: Distribution, grid: GridOptions, clippingWeight = 1): ClipRange {
   if (distribution.total === 0) return EMPTY_RANGE
   const { min, max } = distribution
-  const errorOf = (range: ClipRange): number => quantizationError(distribution, range, grid)
+  const errorOf = (range: ClipRange): number => weightedError(distribution, range, grid, clippingWeight)
   // Both ends together: all there is to search when symmetric, else the start of the search.
   const joint = bestFactor((factor) => errorOf({ min: min * factor, max: max * factor }))
   let range = { min: min * joint.factor, max: max * joint.factor }

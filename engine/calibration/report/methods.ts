@@ -1,7 +1,7 @@
 // What every range method makes of one tensor, and which of them the recipe takes.
 import type { MethodResult } from '../../../contract/calibration.ts'
 import { activationScaleOffset } from '../grid.ts'
-import { type Candidate, compareMethods } from '../observers/auto.ts'
+import { type Candidate, chooseRange, compareMethods } from '../observers/auto.ts'
 import { BinnedDistribution, quantizationError } from '../observers/distribution.ts'
 import type { Bins } from '../observers/histogram.ts'
 import type { ClipRange, ObserverSpec } from '../observers/index.ts'
@@ -96,7 +96,8 @@ export function compare(
       method === spec.method && (method !== 'percentile' || percentile === spec.percentile),
   )
   // min_max with a symmetric grid is max_abs under another name.
-  const chosen = spec.method === 'auto' ? best : (own ?? { ...first, method: spec.method })
+  const automatic = (): Candidate => (bins.min < bins.max ? chooseRange(bins, candidates, spec) : best)
+  const chosen = spec.method === 'auto' ? automatic() : (own ?? { ...first, method: spec.method })
   return {
     chosen: assessor.result(chosen),
     best: assessor.result(best),
