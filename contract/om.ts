@@ -66,6 +66,8 @@ export const omSummarySchema = z.object({
   sizes: z.object({
     memory: z.number().nullable(),
     weights: z.number().nullable(),
+    /** Constants by element type, the largest share first; INT4 ones count half a byte per element. */
+    weightTypes: z.array(z.object({ dataType: z.string(), count: z.number(), bytes: z.number() })),
     partitions: z.array(z.object({ type: z.number(), name: z.string(), bytes: z.number() })),
   }),
   manifest: omManifestSchema.omit({ costs: true }).nullable(),

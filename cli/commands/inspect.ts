@@ -68,9 +68,15 @@ function printOnnx(host: Host, summary: ModelSummary, top: number): void {
   const columns = [
     { title: 'largest layers' },
     { title: 'operator' },
+    { title: 'type' },
     { title: 'weights', align: 'right' as const },
   ]
-  const rows = layers.map((layer) => [layer.modulePath ?? layer.name, layer.opType, formatBytes(layer.bytes)])
+  const rows = layers.map((layer) => [
+    layer.modulePath ?? layer.name,
+    layer.opType,
+    layer.dataTypes.join(', '),
+    formatBytes(layer.bytes),
+  ])
   for (const line of textTable(columns, rows)) host.print(line)
 }
 
@@ -105,6 +111,10 @@ function printOm(host: Host, summary: OmSummary, top: number): void {
       : []),
     ['ops', String(summary.ops.total)],
     ...(sizes.weights === null ? [] : [['weights', formatBytes(sizes.weights)] as const]),
+    ...listed(
+      'weight types',
+      sizes.weightTypes.map(({ dataType, count, bytes }) => `${dataType}: ${count}, ${formatBytes(bytes)}`),
+    ),
     ...(sizes.memory === null ? [] : [['working memory', formatBytes(sizes.memory)] as const]),
     ...(validation
       ? [

@@ -111,6 +111,18 @@ function opTypes(models: readonly ReadModelDef[]): OmSummary['ops'] {
   return { total: types.reduce((sum, entry) => sum + entry.count, 0), types }
 }
 
+/** The constants of all graphs by element type. Files without sizes in their descriptions have none here. */
+function weightTypes(models: readonly ReadModelDef[]): OmSummary['sizes']['weightTypes'] {
+  const totals = new Map<string, { count: number; bytes: number }>()
+  for (const op of models.flatMap((model) => model.ops)) {
+    const [desc] = op.outputDescs
+    if ((op.type !== 'Const' && op.type !== 'Constant') || !desc) continue
+    const total = totals.get(desc.dataType) ?? { count: 0, bytes: 0 }
+    totals.set(desc.dataType, { count: total.count + 1, bytes: total.bytes + desc.size })
+  }
+  return [...totals].map(([dataType, total]) => ({ dataType, ...total })).sort((a, b) => b.bytes - a.bytes)
+}
+
 function notesOf(container: OmContainer, kind: OmSummary['kind'], models: readonly ReadModelDef[]): string[] {
   const notes: string[] = []
   if (kind === 'flow') {
@@ -164,6 +176,7 @@ function inspectContainer(file: OmFile): OmSummary {
     sizes: {
       memory: number('memory_size'),
       weights: number('weight_size'),
+      weightTypes: weightTypes(models),
       partitions: container.models
         .flat()
         .map(({ type, size }) => ({ type, name: partitionName(type), bytes: size })),

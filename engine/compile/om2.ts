@@ -82,6 +82,7 @@ export function inspectOm2(
     sizes: {
       memory: meta?.work_size ?? null,
       weights: constants.reduce((sum, entry) => sum + entry.size, 0),
+      weightTypes: [],
       partitions: [],
     },
     manifest: null,

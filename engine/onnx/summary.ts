@@ -2,11 +2,13 @@
 import { statSync } from 'node:fs'
 import type { LayerSummary, ModelSummary, OperatorCount, TensorSummary } from '../../contract/model.ts'
 import { visitGraphs } from './graph.ts'
+import { inferShapes } from './infer-shapes.ts'
 import { DataType } from './model.ts'
 import type { Model, Node, Tensor, ValueInfo } from './model.ts'
 import { layerNames } from './names.ts'
 import type { LayerName } from './names.ts'
 import { opsetVersion } from './open.ts'
+import { packedInt4Axis } from './packed-int4.ts'
 import { dataTypeName, elementCount, tensorDataLength } from './tensors.ts'
 
 function summarizeTensor(info: ValueInfo): TensorSummary {
@@ -40,7 +42,26 @@ function weightsByValue(model: Model): Map<string, Tensor> {
   return weights
 }
 
-function summarizeLayers(model: Model, names: readonly LayerName[]): LayerSummary[] {
+/** INT4 weights of an Ascend deploy model, which lie in pairs in INT8 tensors. Only shapes tell them apart. */
+function packedWeights(model: Model): ReadonlySet<Tensor> {
+  const { nodes, initializers } = model.graph
+  const packed = new Set<Tensor>()
+  if (!nodes.some((node) => node.opType === 'AscendQuant')) return packed
+  const shapes = inferShapes(model)
+  for (const node of nodes) {
+    const weight = initializers.get(node.inputs[1] ?? '')
+    const input = shapes.get(node.inputs[0] ?? '')
+    if (weight?.dataType !== DataType.INT8 || input?.dataType !== DataType.INT8) continue
+    if (packedInt4Axis(node, weight.dims, input.dims) !== undefined) packed.add(weight)
+  }
+  return packed
+}
+
+function summarizeLayers(
+  model: Model,
+  names: readonly LayerName[],
+  packed: ReadonlySet<Tensor>,
+): LayerSummary[] {
   const weights = weightsByValue(model)
   const consumers = weightConsumers(names, weights)
   return [...consumers]
@@ -48,11 +69,17 @@ function summarizeLayers(model: Model, names: readonly LayerName[]): LayerSummar
       name: layer.name,
       opType: layer.node.opType,
       ...(layer.modulePath !== undefined && { modulePath: layer.modulePath }),
-      parameters: tensors.reduce((sum, tensor) => sum + elementCount(tensor.dims), 0),
+      parameters: parametersOf(tensors, packed),
       bytes: tensors.reduce((sum, tensor) => sum + tensorDataLength(tensor.data), 0),
-      dataTypes: [...new Set(tensors.map((tensor) => dataTypeName(tensor.dataType)))],
+      dataTypes: [
+        ...new Set(tensors.map((tensor) => (packed.has(tensor) ? 'int4' : dataTypeName(tensor.dataType)))),
+      ],
     }))
     .sort((a, b) => b.bytes - a.bytes)
+}
+
+function parametersOf(tensors: readonly Tensor[], packed: ReadonlySet<Tensor>): number {
+  return tensors.reduce((sum, tensor) => sum + elementCount(tensor.dims) * (packed.has(tensor) ? 2 : 1), 0)
 }
 
 /** Each weight belongs to the first layer that reads it. */
@@ -86,6 +113,7 @@ export function summarizeModel(model: Model): ModelSummary {
   const tensors: Tensor[] = []
   visitGraphs(model.graph, (graph) => tensors.push(...graph.initializers.values()))
   const files = filesOf(model, tensors)
+  const packed = packedWeights(model)
   return {
     ...(model.path !== undefined && { path: model.path }),
     irVersion: model.irVersion,
@@ -97,11 +125,11 @@ export function summarizeModel(model: Model): ModelSummary {
     nodes: model.graph.nodes.length,
     operators: countOperators(model.graph.nodes),
     weights: tensors.length,
-    parameters: tensors.reduce((sum, tensor) => sum + elementCount(tensor.dims), 0),
+    parameters: parametersOf(tensors, packed),
     weightBytes: tensors.reduce((sum, tensor) => sum + tensorDataLength(tensor.data), 0),
     bytes: model.path === undefined ? null : files.reduce((sum, file) => sum + file.bytes, 0),
     files,
     metadata: model.metadata.map(({ key, value }) => ({ key, value })),
-    layers: summarizeLayers(model, layerNames(model)),
+    layers: summarizeLayers(model, layerNames(model), packed),
   }
 }
