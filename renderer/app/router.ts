@@ -2,8 +2,29 @@
 import { createRouter, createWebHashHistory, type RouteRecordRaw } from 'vue-router'
 
 /** Pages of a project in the order of the navigation; the names double as i18n keys under shell.nav. */
-export const projectPages = ['overview', 'models', 'data', 'quantize', 'compare', 'jobs'] as const
+export const projectPages = [
+  'overview',
+  'models',
+  'data',
+  'calibration',
+  'quantize',
+  'compare',
+  'quality',
+  'jobs',
+] as const
 export type ProjectPage = (typeof projectPages)[number]
+
+/** Key of a page's shortcut. A new page takes a free one: those that people know stay. */
+export const pageKeys: Record<ProjectPage, number | string> = {
+  overview: 1,
+  models: 2,
+  data: 3,
+  quantize: 4,
+  compare: 5,
+  jobs: 6,
+  calibration: 7,
+  quality: 'Q',
+}
 
 const routes: RouteRecordRaw[] = [
   { path: '/', name: 'home', component: () => import('../pages/home/HomePage.vue') },
@@ -31,6 +52,12 @@ const routes: RouteRecordRaw[] = [
         props: true,
       },
       {
+        path: 'calibration/:calibrationId?',
+        name: 'calibration',
+        component: () => import('../pages/calibration/CalibrationPage.vue'),
+        props: true,
+      },
+      {
         path: 'quantize/:recipeId?',
         name: 'quantize',
         component: () => import('../pages/quantize/QuantizePage.vue'),
@@ -52,6 +79,18 @@ const routes: RouteRecordRaw[] = [
             .split(',')
             .filter(Boolean),
         }),
+      },
+      {
+        path: 'quality/:runId?',
+        name: 'quality',
+        component: () => import('../pages/quality/QualityPage.vue'),
+        props: true,
+      },
+      {
+        path: 'vote/:runId?',
+        name: 'vote',
+        component: () => import('../pages/quality/VotePage.vue'),
+        props: true,
       },
       {
         path: 'jobs/:jobId?',

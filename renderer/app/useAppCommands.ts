@@ -12,7 +12,7 @@ import { useReadAgain } from '../composables/useReadAgain.ts'
 import { allCommands, runCommand, useCommands, type Command } from './commands.ts'
 import { overlays } from './overlays.ts'
 import { isMac } from './platform.ts'
-import { projectPages } from './router.ts'
+import { pageKeys, projectPages } from './router.ts'
 
 export function useAppCommands(): void {
   const { t } = useI18n()
@@ -29,11 +29,11 @@ export function useAppCommands(): void {
   const needsEngine = (): string | null => (session.connected ? null : t('shell.reasons.disconnected'))
   const go = (name: string): void => void router.push({ name })
 
-  const pages = projectPages.map((page, index): Command => ({
+  const pages = projectPages.map((page): Command => ({
     id: `go.${page}`,
     group: 'go',
     title: () => t('shell.commands.goPage', { page: t(`shell.nav.${page}`) }),
-    shortcut: `Alt+${index + 1}`,
+    shortcut: `Alt+${pageKeys[page]}`,
     disabledReason: needsProject,
     run: () => void router.push({ name: page, params: { projectId: projectId() } }),
   }))
@@ -99,6 +99,21 @@ export function useAppCommands(): void {
       disabledReason: needsProject,
       run: () =>
         void router.push({ name: 'compare', params: { projectId: projectId() }, query: { start: '1' } }),
+    },
+    {
+      id: 'run.calibrate',
+      group: 'run',
+      title: () => t('shell.commands.calibrate'),
+      disabledReason: needsProject,
+      run: () =>
+        void router.push({ name: 'calibration', params: { projectId: projectId() }, query: { start: '1' } }),
+    },
+    {
+      id: 'go.vote',
+      group: 'go',
+      title: () => t('vote.command'),
+      disabledReason: needsProject,
+      run: () => void router.push({ name: 'vote', params: { projectId: projectId() } }),
     },
     {
       id: 'run.cancel',

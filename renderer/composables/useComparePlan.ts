@@ -2,11 +2,13 @@
 import { computed, reactive, ref, watch, type ComputedRef, type Ref } from 'vue'
 import { useI18n } from 'vue-i18n'
 import type { CompareJobRequest, DatasetRow, Job, ModelRow, RecipeRow } from '../../contract/workspace.ts'
+import { sampleFields, type SampleSelection } from '../format/samples.ts'
 import { rpc } from '../rpc/index.ts'
 import { useDevices } from '../stores/devices.ts'
 import { useJobs } from '../stores/jobs.ts'
 import { useLibrary } from '../stores/library.ts'
 import { useSession } from '../stores/session.ts'
+import { useFittingData } from './useFittingData.ts'
 
 export interface PlanChoice {
   modelId: string | null
@@ -17,6 +19,12 @@ export interface PlanChoice {
   length: PlanLength
   loopCount: number
   calibrationSamples: number | null
+  selection: SampleSelection
+  /** Held-out data; null: quality is measured on the calibration data. */
+  evaluationDatasetId: string | null
+  /** null: as many as the engine takes by itself. */
+  evaluationSamples: number | null
+  hostCpu: boolean
 }
 
 export type PlanLength = 'quick' | 'standard' | 'thorough' | 'exact'
@@ -36,6 +44,8 @@ export interface ComparePlan {
   model: ComputedRef<ModelRow | null>
   dataset: ComputedRef<DatasetRow | null>
   recipe: ComputedRef<RecipeRow | null>
+  /** The host CPU is the device itself: measuring it besides would say nothing new. */
+  onHostCpu: ComputedRef<boolean>
   /** Models that can be quantized. */
   models: ComputedRef<ModelRow[]>
   /** Why it cannot start, in the current language; null when it can. */
@@ -51,6 +61,7 @@ export function useComparePlan(projectId: string): ComparePlan {
   const devices = useDevices()
   const jobs = useJobs()
   const session = useSession()
+  const { models, fittingData } = useFittingData()
   const choice = reactive<PlanChoice>({
     modelId: null,
     datasetId: null,
@@ -59,28 +70,21 @@ export function useComparePlan(projectId: string): ComparePlan {
     length: 'standard',
     loopCount: 100,
     calibrationSamples: null,
+    selection: 'first',
+    evaluationDatasetId: null,
+    evaluationSamples: null,
+    hostCpu: false,
   })
 
-  const models = computed(() =>
-    library.models.filter((model) => model.role === 'original' || model.role === 'fp32'),
-  )
   const model = computed(() => models.value.find((item) => item.id === choice.modelId) ?? null)
   const dataset = computed(() => library.datasets.find((item) => item.id === choice.datasetId) ?? null)
   const recipe = computed(() => library.recipes.find((item) => item.id === choice.recipeId) ?? null)
-
-  /** The dataset whose inputs are the model's own, else the first. */
-  function fittingDataset(): DatasetRow | undefined {
-    const inputs = new Set(model.value?.inputs.map((input) => input.name))
-    const fits = (item: DatasetRow): boolean =>
-      item.inputs.length > 0 && item.inputs.every((name) => inputs.has(name))
-    return library.datasets.find(fits) ?? library.datasets[0]
-  }
 
   watch(
     [models, () => library.datasets, () => library.recipes, () => devices.usable],
     () => {
       if (!model.value) choice.modelId = models.value[0]?.id ?? null
-      if (!dataset.value) choice.datasetId = fittingDataset()?.id ?? null
+      if (!dataset.value) choice.datasetId = fittingData(model.value)?.id ?? null
       if (choice.recipeId && !recipe.value) choice.recipeId = null
       if (!choice.recipeId) choice.recipeId = library.recipes[0]?.id ?? null
       if (!choice.device) choice.device = devices.preferred(session.settings.defaultDevice)
@@ -88,7 +92,17 @@ export function useComparePlan(projectId: string): ComparePlan {
     { immediate: true },
   )
 
-  const activeJob = computed(() => jobs.active.find((job) => job.projectId === projectId) ?? null)
+  const evaluationDataset = computed(
+    () => library.datasets.find((item) => item.id === choice.evaluationDatasetId) ?? null,
+  )
+  const onHostCpu = computed(() => choice.device === 'cpu')
+  // A count belongs to its data.
+  watch(
+    () => choice.datasetId,
+    () => (choice.calibrationSamples = null),
+  )
+
+  const activeJob = computed(() => jobs.activeOf(projectId, 'compare'))
   const problem = computed(() => {
     if (!session.connected) return t('shell.reasons.disconnected')
     if (!model.value) return t('project.overview.needModel')
@@ -96,6 +110,8 @@ export function useComparePlan(projectId: string): ComparePlan {
     if (!dataset.value) return t('project.overview.needData')
     if (dataset.value.missing) return t('common.missingFile', { path: dataset.value.path })
     if (!choice.device) return t('project.overview.needDevice')
+    if (evaluationDataset.value?.missing)
+      return t('common.missingFile', { path: evaluationDataset.value.path })
     return null
   })
 
@@ -109,7 +125,10 @@ export function useComparePlan(projectId: string): ComparePlan {
       ...(recipe.value && { recipeId: recipe.value.id }),
       device: choice.device,
       scenario,
-      ...(choice.calibrationSamples && { calibrationSamples: choice.calibrationSamples }),
+      ...sampleFields(choice.calibrationSamples, choice.selection),
+      ...(evaluationDataset.value && { evaluationDatasetId: evaluationDataset.value.id }),
+      ...(choice.evaluationSamples !== null && { evaluationSamples: choice.evaluationSamples }),
+      ...(choice.hostCpu && !onHostCpu.value && { hostCpu: true }),
     }
   })
 
@@ -137,5 +156,5 @@ export function useComparePlan(projectId: string): ComparePlan {
     return await rpc.invoke('jobs.start', { projectId, kind: 'compare', request: request.value })
   }
 
-  return { choice, model, dataset, recipe, models, problem, activeJob, command, start }
+  return { choice, model, dataset, recipe, onHostCpu, models, problem, activeJob, command, start }
 }

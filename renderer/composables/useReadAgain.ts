@@ -14,7 +14,7 @@ export function useReadAgain(): () => Promise<void> {
     await Promise.all([library.loadProjects(), jobs.reload(), devices.load()])
     if (!library.openId) return
     await library.open(library.openId)
-    await library.loadEntity('run')
+    await Promise.all([library.loadEntity('run'), library.loadEntity('calibration')])
   }
 }
 

@@ -1,4 +1,5 @@
 // All texts of the window by language, put together from its sections.
+import { calibration } from './messages/calibration.ts'
 import { common } from './messages/common.ts'
 import { compare } from './messages/compare.ts'
 import { data } from './messages/data.ts'
@@ -6,9 +7,11 @@ import { home } from './messages/home.ts'
 import { environment } from './messages/environment.ts'
 import { models } from './messages/models.ts'
 import { project } from './messages/project.ts'
+import { quality } from './messages/quality.ts'
 import { quantize } from './messages/quantize.ts'
 import { recipe } from './messages/recipe.ts'
 import { shell } from './messages/shell.ts'
+import { vote } from './messages/vote.ts'
 import { devices, jobs, settings } from './messages/work.ts'
 
 export type WindowLocale = 'en' | 'zh'
@@ -21,9 +24,12 @@ const sections = {
   project,
   models,
   data,
+  calibration,
   quantize,
   recipe,
   compare,
+  quality,
+  vote,
   jobs,
   devices,
   settings,

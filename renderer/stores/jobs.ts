@@ -1,7 +1,7 @@
 // All jobs the window knows, kept current by one subscription; pages and the status bar read from here.
 import { defineStore } from 'pinia'
 import { computed, ref } from 'vue'
-import { activeJobStates, type Job } from '../../contract/workspace.ts'
+import { activeJobStates, resumableJobStates, type Job } from '../../contract/workspace.ts'
 import { rpc } from '../rpc/index.ts'
 
 export const useJobs = defineStore('jobs', () => {
@@ -46,7 +46,28 @@ export const useJobs = defineStore('jobs', () => {
     void reload().catch(() => undefined)
   }
 
-  const ofProject = (projectId: string): Job[] => jobs.value.filter((job) => job.projectId === projectId)
+  const ofProject = (projectId: string, kind?: Job['kind']): Job[] =>
+    jobs.value.filter((job) => job.projectId === projectId && (kind === undefined || job.kind === kind))
+  const activeOf = (projectId: string, kind: Job['kind']): Job | null =>
+    ofProject(projectId, kind).find(isActive) ?? null
 
-  return { jobs, loaded, active, running, ofProject, onFinish, reload, start, isActive }
+  /** The newest job of a kind when it ended without a result and was not put away. */
+  function unfinishedOf(projectId: string, kind: Job['kind']): Job | null {
+    const [newest] = ofProject(projectId, kind)
+    return newest && resumableJobStates.includes(newest.state) ? newest : null
+  }
+
+  return {
+    jobs,
+    loaded,
+    active,
+    running,
+    ofProject,
+    activeOf,
+    unfinishedOf,
+    onFinish,
+    reload,
+    start,
+    isActive,
+  }
 })

@@ -20,6 +20,8 @@ export const useLibrary = defineStore('library', () => {
   const loadedId = ref<string | null>(null)
   /** Counts up when runs of the open project change, so that run lists reload. */
   const runsVersion = ref(0)
+  /** The same for calibrations. */
+  const calibrationsVersion = ref(0)
 
   const project = computed(() => projects.value.find((item) => item.id === openId.value) ?? null)
 
@@ -47,6 +49,7 @@ export const useLibrary = defineStore('library', () => {
       const answer = await rpc.invoke('recipes.list', { projectId })
       if (stillOpen()) recipes.value = answer.recipes
     } else if (entity === 'run') runsVersion.value += 1
+    else if (entity === 'calibration') calibrationsVersion.value += 1
   }
 
   /** Makes a project the open one and loads what belongs to it. */
@@ -89,6 +92,7 @@ export const useLibrary = defineStore('library', () => {
     datasets,
     recipes,
     runsVersion,
+    calibrationsVersion,
     loadProjects,
     loadEntity,
     open,

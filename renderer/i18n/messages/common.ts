@@ -72,6 +72,7 @@ export const common = section(
       quantize: 'quantize',
       benchmark: 'benchmark',
       evaluate: 'measure quality',
+      generate: 'generate and judge',
       report: 'write the result',
       write: 'write files',
       warmup: 'warm up',

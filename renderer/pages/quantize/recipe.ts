@@ -1,5 +1,5 @@
-// What a recipe decides for a layer, and the precision a person gives to single layers. Pure.
-import type { LayerOverride, LayerPrecision, Recipe } from '../../../contract/recipe.ts'
+// What a recipe decides for a layer, and what a person sets for single layers. Pure.
+import type { ActivationSettings, LayerOverride, LayerPrecision, Recipe } from '../../../contract/recipe.ts'
 import { isWildcard, PatternIndex, writtenName, type LayerNames } from './patterns.ts'
 
 /** Which part of the recipe decides a layer. */
@@ -50,14 +50,25 @@ function isOwn(pattern: string, layer: LayerNames): boolean {
   return !isWildcard(pattern) && [layer.name, layer.modulePath, layer.weight].includes(pattern)
 }
 
+/** Activation settings that a recipe gives a layer: its own, then rules by operator type, then rules by layer. */
+export function layerActivation(recipe: Recipe, layer: LayerNames): ActivationSettings {
+  const byType = recipe.op_types.findLast((rule) => rule.op_type === layer.opType && rule.activation)
+  const index = new PatternIndex(recipe.overrides.map((entry) => entry.layer))
+  const byLayer = index
+    .matches(layer)
+    .map((at) => recipe.overrides[at]?.activation)
+    .findLast((settings) => settings !== undefined)
+  return byLayer ?? byType?.activation ?? recipe.activation
+}
+
 /**
- * Gives layers a precision of their own; these overrides stand after all rules, so that they win. `null` takes the
- * precision back and leaves what else an override says.
+ * Changes what overrides say of exactly these layers; they then stand after all rules, so that they win. What is left
+ * of an override without any setting is removed.
  */
-export function withLayerPrecision(
+function withOwnOverrides(
   recipe: Recipe,
   layers: readonly LayerNames[],
-  precision: LayerPrecision | null,
+  change: (own: LayerOverride) => LayerOverride,
 ): Recipe {
   const owners = new Map<string, LayerNames>()
   for (const layer of layers) {
@@ -70,11 +81,30 @@ export function withLayerPrecision(
     return !owner
   })
   const own = layers.flatMap((layer): LayerOverride[] => {
-    const { precision: _taken, ...rest } = previous.get(layer) ?? { layer: writtenName(layer) }
-    if (precision !== null) return [{ ...rest, precision }]
-    return rest.activation || rest.weight ? [rest] : []
+    const changed = change(previous.get(layer) ?? { layer: writtenName(layer) })
+    return changed.precision || changed.activation || changed.weight ? [changed] : []
   })
   return { ...recipe, overrides: [...kept, ...own] }
+}
+
+/** Gives layers a precision of their own. `null` takes it back and leaves what else an override says. */
+export function withLayerPrecision(
+  recipe: Recipe,
+  layers: readonly LayerNames[],
+  precision: LayerPrecision | null,
+): Recipe {
+  return withOwnOverrides(recipe, layers, ({ precision: _taken, ...rest }) =>
+    precision === null ? rest : { ...rest, precision },
+  )
+}
+
+/** Gives layers a range method of their own; what else an override says of them stays. */
+export function withLayerActivation(
+  recipe: Recipe,
+  layers: readonly LayerNames[],
+  activation: NonNullable<LayerOverride['activation']>,
+): Recipe {
+  return withOwnOverrides(recipe, layers, (own) => ({ ...own, activation }))
 }
 
 /** The precision with INT4 weights that leaves activations as they are. */

@@ -7,6 +7,8 @@ export interface PreparedWorkspace {
   modelId: string
   datasetId: string
   runIds: string[]
+  /** A finished calibration of the sample; null when none was wanted. */
+  calibrationId: string | null
 }
 
 async function finish(rpc: RpcClient, job: Job): Promise<Job> {
@@ -20,7 +22,10 @@ async function finish(rpc: RpcClient, job: Job): Promise<Job> {
 }
 
 /** Runs real comparisons where wanted, so that every picture shows figures the product really computed. */
-export async function prepareWorkspace(rpc: RpcClient, withRuns = true): Promise<PreparedWorkspace> {
+export async function prepareWorkspace(
+  rpc: RpcClient,
+  { withRuns = true, withCalibration = true } = {},
+): Promise<PreparedWorkspace> {
   await rpc.invoke('settings.set', { tourDone: true })
   const project = await rpc.invoke('projects.createSample', {})
   const projectId = project.id
@@ -51,5 +56,12 @@ export async function prepareWorkspace(rpc: RpcClient, withRuns = true): Promise
     if (job.runId) runIds.push(job.runId)
     else console.error(`${job.title}: ${job.state} ${job.error?.message ?? ''}`)
   }
-  return { projectId, modelId: model.id, datasetId: dataset.id, runIds }
+  let calibrationId: string | null = null
+  if (withCalibration) {
+    const request = { ...base, recipeId: mixed.id }
+    const job = await finish(rpc, await rpc.invoke('jobs.start', { projectId, kind: 'calibrate', request }))
+    if (job.state === 'done') calibrationId = job.id
+    else console.error(`${job.title}: ${job.state} ${job.error?.message ?? ''}`)
+  }
+  return { projectId, modelId: model.id, datasetId: dataset.id, runIds, calibrationId }
 }

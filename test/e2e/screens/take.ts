@@ -21,8 +21,9 @@ const quick = process.argv.includes('quick')
 const wanted = (name: string): boolean =>
   !only || only.some((page) => name === page || name.startsWith(`${page}-`))
 /** Pages that are the same without a finished comparison. */
-const WITHOUT_RUNS = /^(models|data|quantize|devices|settings|palette|shortcuts|picker)/
+const WITHOUT_RUNS = /^(models|data|calibration|quantize|devices|settings|palette|shortcuts|picker)/
 const needsRuns = !only || only.some((page) => !WITHOUT_RUNS.test(page))
+const needsCalibration = !only || only.some((page) => page.startsWith('calibration'))
 
 interface Screen {
   name: string
@@ -121,6 +122,28 @@ function screens(workspace: PreparedWorkspace): Screen[] {
       },
     },
   ]
+  if (workspace.calibrationId) {
+    const layer = encodeURIComponent('/unet/up_blocks.1/resnets.1/conv_shortcut/Conv')
+    const report = `${project}/calibration/${workspace.calibrationId}`
+    list.push({ name: 'calibration', hash: report })
+    list.push({ name: 'calibration-tensor', hash: `${report}?layer=${layer}` })
+    for (const [name, label] of [
+      ['channels', /^(Channels|通道)/],
+      ['samples', /^(Samples|样本)$/],
+      ['steps', /^(Time steps|时间步)$/],
+    ] as const) {
+      list.push({
+        name: `calibration-${name}`,
+        hash: `${report}?layer=${layer}`,
+        act: async (page) => {
+          const view = page.getByRole('radio', { name: label })
+          await view.scrollIntoViewIfNeeded()
+          await click(page, view)
+        },
+      })
+    }
+    list.push({ name: 'calibration-setup', hash: `${report}?start=1` })
+  }
   if (first) list.push({ name: 'compare', hash: `${project}/compare/${first}` })
   if (second) list.push({ name: 'compare-mixed', hash: `${project}/compare/${second}` })
   if (host) list.push({ name: 'compare-cpu', hash: `${project}/compare/${host}` })
@@ -163,7 +186,10 @@ const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', arg
 let problems = 0
 try {
   await mkdir(output, { recursive: true })
-  const workspace = await prepareWorkspace(client.rpc, needsRuns)
+  const workspace = await prepareWorkspace(client.rpc, {
+    withRuns: needsRuns,
+    withCalibration: needsCalibration,
+  })
   const sizes = [
     { width: 1440, height: 900 },
     { width: 1024, height: 700 },
