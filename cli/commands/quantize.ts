@@ -1,6 +1,8 @@
 // `aqw quantize`: ONNX model and calibration data in; deploy model, runnable twin and scales out.
 import path from 'node:path'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
+import { AppError } from '../../contract/errors/index.ts'
+import { noteText } from '../../contract/interop.ts'
 import type { LayerReport, QuantizationResult } from '../../contract/quantization.ts'
 import { formatBytes } from '../../engine/common/units.ts'
 import { checkWritable } from '../../engine/common/files.ts'
@@ -8,19 +10,22 @@ import { modelFile } from '../runtime/arguments.ts'
 import {
   addDatasetOptions,
   datasetOf,
+  readText,
   recipeOf,
   withSettings,
   type DatasetOptions,
 } from '../runtime/quantization-options.ts'
-import type { Host } from '../runtime/host.ts'
+import { type Host, systemLocale } from '../runtime/host.ts'
 import { action, withCommonOptions } from '../runtime/program.ts'
 import { repairText } from '../runtime/repair-options.ts'
 import { keyValues } from '../runtime/table.ts'
 
-interface QuantizeOptions extends DatasetOptions {
+interface QuantizeOptions extends Omit<DatasetOptions, 'calibration'> {
   model: string
   output: string
   hostCpuModel?: boolean
+  calibration?: string
+  record?: string
 }
 
 const EXAMPLES = `
@@ -29,13 +34,37 @@ the record of all scales; with --host-cpu-model also PREFIX_host_cpu_model.onnx,
 integer kernels. Calibration folders: docs/quantization.md.
 Examples:
   aqw quantize --model unet.onnx --calibration calib -o unet_int8
-  aqw quantize --model unet.onnx --calibration calib --recipe recipe.json -o out/unet --json`
+  aqw quantize --model unet.onnx --calibration calib --recipe recipe.json -o out/unet --json
+  aqw quantize --model unet.onnx --record unet_int8_record.txt -o again/unet_int8`
 
-async function quantize(host: Host, options: QuantizeOptions): Promise<void> {
-  modelFile(options.model, ['.onnx'])
-  checkWritable(`${options.output}_deploy_model.onnx`)
+/** Scales of a record file, of AMCT or of an earlier run, in place of calibration. */
+async function quantizeByRecord(
+  host: Host,
+  options: QuantizeOptions,
+  record: string,
+): Promise<QuantizationResult> {
+  const engine = await import('../../engine/quantization/index.ts')
+  const result = engine.quantizeByRecord(
+    {
+      modelPath: options.model,
+      record: readText(record),
+      recordPath: record,
+      outputPrefix: path.resolve(options.output),
+      hostCpuModel: options.hostCpuModel ?? false,
+    },
+    host.ctx,
+  )
+  for (const note of result.notes) host.log.info(noteText(note, systemLocale(process.env)))
+  return result
+}
+
+async function quantizeByCalibration(
+  host: Host,
+  options: QuantizeOptions,
+  calibration: string,
+): Promise<QuantizationResult> {
   const recipe = withSettings(await recipeOf(options, options.model, host.log), options)
-  const dataset = datasetOf(options)
+  const dataset = datasetOf({ ...options, calibration })
   const { quantizeModel } = await import('../../engine/quantization/index.ts')
   const request = {
     modelPath: options.model,
@@ -44,7 +73,21 @@ async function quantize(host: Host, options: QuantizeOptions): Promise<void> {
     outputPrefix: path.resolve(options.output),
     hostCpuModel: options.hostCpuModel ?? false,
   }
-  const result = await quantizeModel(request, host.ctx)
+  return quantizeModel(request, host.ctx)
+}
+
+function quantizeBy(host: Host, options: QuantizeOptions): Promise<QuantizationResult> {
+  const { record, calibration } = options
+  if (record !== undefined) return quantizeByRecord(host, options, record)
+  if (calibration !== undefined) return quantizeByCalibration(host, options, calibration)
+  const reason = "one of the options '--calibration <folder>' and '--record <file>' is needed"
+  throw new AppError('E_USAGE', { reason, command: 'aqw quantize' })
+}
+
+async function quantize(host: Host, options: QuantizeOptions): Promise<void> {
+  modelFile(options.model, ['.onnx'])
+  checkWritable(`${options.output}_deploy_model.onnx`)
+  const result = await quantizeBy(host, options)
   if (host.json) {
     host.printJson(result)
     return
@@ -59,7 +102,12 @@ async function quantize(host: Host, options: QuantizeOptions): Promise<void> {
     ['record', result.recordPath],
     ['layers', `${quantized.length} of ${result.layers.length} quantized${precisions(quantized)}`],
     ...repairLine(result),
-    ['calibration', `${result.dataset.samples} samples`],
+    [
+      'calibration',
+      options.record === undefined
+        ? `${result.dataset.samples} samples`
+        : `none: scales of ${options.record}`,
+    ],
   ]
   for (const line of keyValues(pairs)) host.print(line)
   reportFallbacks(host, result.layers)
@@ -116,7 +164,14 @@ export function register(command: Command): void {
     .requiredOption('--model <file>', 'the .onnx model')
     .requiredOption('-o, --output <prefix>', 'prefix of the files to write')
     .option('--host-cpu-model', 'also write the INT8 model for the CPU of this machine')
-  addDatasetOptions(command)
+  addDatasetOptions(command, true)
+  command.addOption(
+    new Option('--record <file>', 'scales of a record file in place of calibration').conflicts([
+      'calibration',
+      'recipe',
+      'preset',
+    ]),
+  )
   withCommonOptions(command, true).addHelpText('after', EXAMPLES)
   action<QuantizeOptions>(command, quantize)
 }

@@ -32,9 +32,11 @@ export interface DatasetOptions extends RepairOptions {
   weightMethod?: Recipe['weight']['method']
 }
 
-export function addDatasetOptions(command: Command): void {
+/** @param record Scales may come from a record file instead of calibration. */
+export function addDatasetOptions(command: Command, record = false): void {
+  const calibration = new Option('--calibration <folder>', 'folder with calibration data (.bin or .npy)')
   command
-    .requiredOption('--calibration <folder>', 'folder with calibration data (.bin or .npy)')
+    .addOption(record ? calibration : calibration.makeOptionMandatory())
     .option('--list <file>', 'text file naming the samples, one per line')
     .option('--count <n>', 'use n samples (default: all)')
     .addOption(selectionOption('--calibration-selection <how>'))

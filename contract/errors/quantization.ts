@@ -67,10 +67,10 @@ export const quantizationErrors = {
   },
   E_RECORD_VALUE: {
     en: {
-      message: '{path}: layer "{layer}": {field} is {value}.',
+      message: '{path}:{line}: layer "{layer}": {field} is {value}.',
       hint: 'Expected {expected}.',
     },
-    zh: { message: '{path}：层 "{layer}"：{field} 的值为 {value}。', hint: '应为 {expected}。' },
+    zh: { message: '{path}:{line}：层 "{layer}"：{field} 的值为 {value}。', hint: '应为 {expected}。' },
   },
   E_QUANTIZE_SOURCE: {
     en: {

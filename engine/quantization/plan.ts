@@ -25,6 +25,14 @@ import { groupSize, weightLayout, type WeightValues, weightValues } from './weig
 /** Precisions with integer weights. */
 export type IntegerPrecision = Exclude<LayerPrecision, 'fp16' | 'float'>
 
+/** Factors decided elsewhere: those of a record file. */
+export interface GivenFactors {
+  scale: number
+  offset: number
+  /** scale_w, one or one per output channel. */
+  scales: Float32Array
+}
+
 /** A layer chosen for integers, with the recipe's settings for it. */
 export interface ChosenLayer {
   name: string
@@ -37,6 +45,8 @@ export interface ChosenLayer {
   perChannelWeight: boolean
   weightBits: WeightBits
   weightMethod: WeightMethod
+  /** In place of what calibration and the weight say. */
+  given?: GivenFactors
 }
 
 /** What may be decided outside of the plan; both are asked layer by layer, in the order of the layers. */
@@ -47,8 +57,8 @@ export interface PlanHooks {
    */
   rounded?: (layer: string) => Int8Array | undefined
   /**
-   * The bias to quantize in place of the layer's own, one float per output channel; undefined: as it is. A layer without
-   * a bias gets one.
+   * The bias to quantize in place of the layer's own, one float per output channel; undefined: as it is. A Conv,
+   * ConvTranspose or Gemm without a bias gets one; a MatMul has no place for it.
    */
   correctBias?: (
     layer: string,
@@ -130,7 +140,8 @@ interface QuantizedWeight {
 export function weightVariant(layer: ChosenLayer): string {
   const { weight } = layer.anatomy
   const activation = layer.precision === 'w8a16' || layer.precision === 'w4a16'
-  const grid = [layer.weightBits, layer.weightMethod, weightLayout(layer), activation]
+  const given = layer.given && [...layer.given.scales]
+  const grid = [layer.weightBits, layer.weightMethod, weightLayout(layer), activation, given]
   return JSON.stringify([weight.name, weight.transposed, weight.dataType, ...grid])
 }
 
@@ -167,7 +178,7 @@ class Planner {
 
   layer(layer: ChosenLayer, range: ObservedRange): LayerPlan {
     const { anatomy, name } = layer
-    const activation = activationQuantization(anatomy.activation, layer.observer, range)
+    const activation = activationQuantization(anatomy.activation, layer, range)
     const { tensor: weight, scales } = this.#weight(layer)
     const bias = this.#bias(layer, activation.scale, weight, scales)
     return {
@@ -199,7 +210,7 @@ class Planner {
 
   pool(pool: ChosenPool, range: ObservedRange): PoolPlan {
     const { name, nodeIndex, readerIndex, output } = pool
-    const activation = activationQuantization(pool.activation, pool.observer, range)
+    const activation = activationQuantization(pool.activation, pool, range)
     return { name, nodeIndex, readerIndex, output, quant: this.#quant(name, activation, false), activation }
   }
 
@@ -317,9 +328,14 @@ export function replacedConstants(plan: QuantizationPlan): ConstantValue[] {
 
 function activationQuantization(
   tensor: string,
-  observer: ObserverSpec,
+  { observer, given }: ChosenLayer | ChosenPool,
   range: ObservedRange,
 ): ActivationQuantization {
+  if (given) {
+    const { scale, offset } = given
+    const [min, max] = [(-128 - offset) * scale, (127 - offset) * scale]
+    return { tensor, min, max, scale, offset, symmetric: offset === 0 }
+  }
   const { symmetric } = observer
   return { tensor, ...range, ...activationScaleOffset(range.min, range.max, symmetric), symmetric }
 }

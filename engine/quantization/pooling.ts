@@ -14,6 +14,7 @@ import {
   tensorToNumbers,
 } from '../onnx/index.ts'
 import { resolveConstant } from './constants.ts'
+import type { GivenFactors } from './plan.ts'
 
 /** An AveragePool chosen for INT8. */
 export interface ChosenPool {
@@ -25,6 +26,8 @@ export interface ChosenPool {
   activation: string
   output: string
   observer: ObserverSpec
+  /** In place of what calibration says. */
+  given?: GivenFactors
 }
 
 type Finding = { pool: ChosenPool } | { reason: KeptFloatReason }

@@ -97,7 +97,7 @@ export function checkSomething(model: Model, selection: Selection): void {
 }
 
 /** Bytes of the files a model came from, external data included; of its weights when it was built in memory. */
-function sourceBytes(model: Model): number {
+export function sourceBytes(model: Model): number {
   const tensors = [...model.graph.initializers.values()].map((tensor) => tensor.data)
   if (model.path === undefined) return tensors.reduce((sum, data) => sum + tensorDataLength(data), 0)
   const files = new Set([model.path, ...tensors.flatMap((data) => (data.kind === 'file' ? data.path : []))])
@@ -139,14 +139,14 @@ async function calibrate(
   return observeRanges(model, dataset, requests, rangeOptions(layers, folder), context)
 }
 
-interface Written {
+export interface Written {
   deploy: SavedModel
   fakeQuant: SavedModel
   hostCpu?: SavedModel
 }
 
 /** Writes all files, or none: what is already there of this run is removed when a later one fails. */
-function writeAll(
+export function writeAll(
   prepared: PreparedModel,
   plan: QuantizationPlan,
   paths: OutputPaths,

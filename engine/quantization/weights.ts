@@ -62,7 +62,7 @@ export function weightValues(layer: ChosenLayer): WeightValues {
     method: layer.weightMethod,
     float16Scales: layer.precision === 'w8a16' && isProduct(layer),
   })
-  if (nonFinite < 0) return { values, layout, scales }
+  if (nonFinite < 0) return { values, layout, scales: layer.given?.scales ?? scales }
   throw new AppError('E_WEIGHT_NOT_FINITE', {
     layer: layer.name,
     weight: weight.name,

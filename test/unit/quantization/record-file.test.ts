@@ -3,7 +3,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { AppError } from '../../../contract/errors/index.ts'
 import { float32Text, parseProtobufText, quoteText } from '../../../engine/quantization/protobuf-text.ts'
-import { formatRecords, parseRecords } from '../../../engine/quantization/record-file.ts'
+import { formatRecords } from '../../../engine/quantization/record-file.ts'
+import { parseRecords, readRecords } from '../../../engine/quantization/record-reader.ts'
 
 function failure(run: () => unknown): AppError {
   try {
@@ -65,6 +66,74 @@ describe('reading', () => {
     const error = failure(() => parseRecords(`record { key: "conv1" value { ${line} } }`, 'record.txt'))
     expect(error.code).toBe('E_RECORD_VALUE')
     expect(error.details).toMatchObject({ path: 'record.txt', layer: 'conv1', field, value })
+  })
+
+  // As scale_offset_record_onnx.proto of AMCT has it, besides a cache, an input of its own, and unknown fields.
+  const ONNX_RECORD = `
+record {
+  key: "conv1"
+  value {
+    scale_d: 0.01
+    offset_d: -128
+    scale_w: 0.5
+    scale_w: 0.25
+    offset_w: 0
+    offset_w: 0
+    shift_bit: 3
+    skip_fusion: true
+    op_data_type: "FLOAT32"
+    act_type: "INT8"
+    wts_type: "INT4"
+    scale_h: 0.5
+  }
+}
+record { key: "add1:0" value { scale_d: 0.1 offset_d: 0 is_tensor_quantize: true } }
+record { key: "matmul1" kv_cache_value { scale: 0.1 offset: 0 } }
+prune_record { }
+`
+
+  it('takes what it knows of any tool and notes the rest', () => {
+    const { records, lines, skipFusion, notes } = readRecords(ONNX_RECORD, 'record.txt')
+    expect(records).toEqual([
+      {
+        layer: 'conv1',
+        scaleD: Math.fround(0.01),
+        offsetD: -128,
+        scaleW: [0.5, 0.25],
+        offsetW: [0, 0],
+        activationType: 'INT8',
+        weightType: 'INT4',
+      },
+    ])
+    expect(lines.get('conv1')).toBe(2)
+    expect(skipFusion).toEqual(['conv1'])
+    expect(notes.map(({ code, details }) => [code, details['layer']])).toEqual([
+      ['record_fields', 'conv1'],
+      ['record_shift', 'conv1'],
+      ['record_entry', 'add1:0'],
+      ['record_entry', 'matmul1'],
+      ['record_entry', 'prune_record'],
+    ])
+  })
+
+  it.each([
+    ['offset_d: -128', 'offset_d: -129', 'offset_d', 6],
+    ['scale_w: 0.25', 'scale_w: inf', 'scale_w', 8],
+    ['shift_bit: 3', 'shift_bit: 17', 'shift_bit', 11],
+    ['shift_bit: 3', 'tensor_balance_factor: 0', 'tensor_balance_factor', 11],
+    ['shift_bit: 3', 'cluster: 1', 'cluster', 11],
+    ['shift_bit: 3', 'offset_w: 0', 'offset_w', 9],
+    ['"add1:0"', '"conv1"', 'key', 19],
+  ])('names line, layer and field: %s -> %s', (from, to, field, line) => {
+    const error = failure(() => readRecords(ONNX_RECORD.replace(from, to), 'record.txt'))
+    expect(error.code).toBe('E_RECORD_VALUE')
+    expect(error.details).toMatchObject({ layer: 'conv1', field, line })
+    expect(error.message).toContain(`record.txt:${line}: layer "conv1": ${field}`)
+  })
+
+  it('INT16 activations have a wider offset', () => {
+    const text = 'record { key: "a" value { scale_d: 0.1 offset_d: 960 act_type: "INT16" } }'
+    expect(readRecords(text, 'r').records[0]?.offsetD).toBe(960)
   })
 
   it('refuses a layer given twice', () => {
