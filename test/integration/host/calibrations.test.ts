@@ -36,7 +36,7 @@ function calibrate(calibrationSamples: number, selection: 'spread' | 'timesteps'
 const running = (id: string): Promise<Job> =>
   watchJob(rpc, id, (_job, stages) => stages.some((stage) => stage.state === 'running' && stage.done > 0))
 
-it('is listed and read back page by page', { timeout: 120_000 }, async () => {
+it('is listed and read back page by page', { timeout: 300_000 }, async () => {
   const job = await jobEnded(rpc, (await calibrate(8, 'timesteps')).id)
   expect(job).toMatchObject({ kind: 'calibrate', state: 'done', error: null, runId: null, device: 'cpu' })
   const { calibrations } = await rpc.invoke('calibrations.list', { projectId })
@@ -74,7 +74,7 @@ it('is listed and read back page by page', { timeout: 120_000 }, async () => {
   })
 })
 
-it('is exported, kept over a restart, and removed', { timeout: 120_000 }, async () => {
+it('is exported, kept over a restart, and removed', { timeout: 300_000 }, async () => {
   const { id } = await jobEnded(rpc, (await calibrate(2, 'spread')).id)
   const target = path.join(root, 'report.json')
   await rpc.invoke('calibrations.export', { id, format: 'json', locale: 'en', path: target })
@@ -96,7 +96,7 @@ it('is exported, kept over a restart, and removed', { timeout: 120_000 }, async 
   expect(existsSync(target)).toBe(true)
 })
 
-it('is cancelled, resumed, interrupted by a kill -9, resumed again', { timeout: 120_000 }, async () => {
+it('is cancelled, resumed, interrupted by a kill -9, resumed again', { timeout: 300_000 }, async () => {
   const { id } = await calibrate(24, 'spread')
   await running(id)
   await rpc.invoke('jobs.cancel', { id })

@@ -9,7 +9,7 @@ const CALIBRATION = path.resolve('resources/samples/sprite-diffusion/calibration
 
 it(
   'judges on held-out data, calibrates over time steps, measures the host CPU',
-  { timeout: 180_000 },
+  { timeout: 300_000 },
   async () => {
     const root = mkdtempSync(path.join(tmpdir(), 'compare-request-'))
     const held = path.join(root, 'held out')

@@ -61,7 +61,7 @@ it(
   },
 )
 
-it('converts between both forms, into the project and to a file', { timeout: 120_000 }, async () => {
+it('converts between both forms, into the project and to a file', { timeout: 300_000 }, async () => {
   const projectId = (await rpc.invoke('projects.createSample', {})).id
   const { fakeQuantPath } = await quantizeModel({
     modelPath: `${SAMPLE}/unet.onnx`,

@@ -170,6 +170,7 @@ describe('presets', () => {
     expect(recognised?.kind).toBe('diffusion_unet')
     expect(presets.map((preset) => preset.id)).toEqual([
       'diffusion_w8a8',
+      'diffusion_w8a8_full',
       'diffusion_w4a8',
       'balanced',
       'accurate',
