@@ -13,7 +13,7 @@ export const datasetSpecSchema = z.strictObject({
   count: z.number().int().positive().optional(),
   /**
    * Which samples a `count` below their number takes: the first ones, evenly spread ones, or the same number from every
-   * stretch of diffusion time steps (docs/quantization.md, "Time steps").
+   * stretch of diffusion time steps (docs/calibration.md, "Which samples").
    */
   selection: z.enum(['first', 'spread', 'timesteps']).default('first'),
   /** Samples joined along the first dimension of each input. */
