@@ -22,13 +22,7 @@ import {
   replacedConstants,
   type SharedQuant,
 } from './plan.ts'
-import {
-  addBiasNode,
-  forgetValueInfo,
-  NodeInsertions,
-  putInitializer,
-  removeReplacedConstants,
-} from './rewrite.ts'
+import { forgetValueInfo, NodeInsertions, putInitializer, removeReplacedConstants } from './rewrite.ts'
 import { dequantScale, packDequantScale, quantAttributeScale } from './rules.ts'
 import { writeWeightOnly } from './weight-only.ts'
 import type { WeightStore } from './weight-spill.ts'
@@ -98,7 +92,6 @@ function makeInteger(
   deployWeight: Tensor,
   node: Node,
   add: Node | undefined,
-  insertions: NodeInsertions,
 ): Node {
   putInitializer(model, deployWeight)
   node.inputs[1] = deployWeight.name
@@ -107,7 +100,6 @@ function makeInteger(
   if (!plan.bias) return add ?? node
   putInitializer(model, plan.bias)
   if (add) add.inputs = [node.outputs[0] ?? '', plan.bias.name]
-  else if (node.opType === 'MatMul') return addBiasNode(plan, node, plan.bias.name, insertions)
   else node.inputs[2] = plan.bias.name
   return add ?? node
 }
@@ -147,7 +139,7 @@ export function buildDeployModel(source: Model, plan: QuantizationPlan, spill: W
     const add = addIndex === undefined ? undefined : (nodes[addIndex] as Node)
     if (add) integerValues.add(node.outputs[0] ?? '')
     const weight = deployWeight(layer, packed, spill)
-    const last = makeInteger(model, layer, weight, node, add, insertions)
+    const last = makeInteger(model, layer, weight, node, add)
     const scales = layer.scales.map((scale) => dequantScale(layer.activation.scale, scale))
     addDequant(model, { name: layer.name, output, float16 }, scales, last, insertions)
   }

@@ -20,13 +20,7 @@ import {
   type SharedQuant,
   type WeightOnlyPlan,
 } from './plan.ts'
-import {
-  addBiasNode,
-  forgetValueInfo,
-  NodeInsertions,
-  putInitializer,
-  removeReplacedConstants,
-} from './rewrite.ts'
+import { forgetValueInfo, NodeInsertions, putInitializer, removeReplacedConstants } from './rewrite.ts'
 import { dequantScale } from './rules.ts'
 
 /** int8 -> uint8: the same grid, shifted. */
@@ -202,16 +196,14 @@ function rewriteLayer(
   if (node.opType === 'Gemm') removeAttribute(node, 'transB')
 
   const add = addIndex === undefined ? undefined : (nodes[addIndex] as Node)
-  let last = add ?? node
   if (plan.bias) {
     const bias = biasNodes(model, plan, plan.bias)
     insertions.before(node, ...bias.nodes)
     if (add) add.inputs = [node.outputs[0] ?? '', bias.output]
-    else if (node.opType === 'MatMul') last = addBiasNode(plan, node, bias.output, insertions)
     else node.inputs[2] = bias.output
   }
   if (!float16) return
-  addOutputCast(plan, last, insertions)
+  addOutputCast(plan, add ?? node, insertions)
   if (add) forgetValueInfo(model.graph, new Set([node.outputs[0] ?? '']))
 }
 

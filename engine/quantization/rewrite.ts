@@ -3,7 +3,6 @@
 import {
   type Graph,
   indexGraph,
-  makeNode,
   type Model,
   type Node,
   removeUnusedInitializers,
@@ -37,28 +36,6 @@ export class NodeInsertions {
       (nodes ?? []).flatMap((inserted) => this.#surrounded(inserted))
     return [...around(this.#before.get(node)), node, ...around(this.#after.get(node))]
   }
-}
-
-/**
- * Adds a bias behind a MatMul that has none in the source.
- * @returns the Add, whose output is the layer's
- */
-export function addBiasNode(
-  layer: { name: string; anatomy: { output: string } },
-  product: Node,
-  bias: string,
-  insertions: NodeInsertions,
-): Node {
-  const name = `${layer.name}.bias_add`
-  const add = makeNode({
-    opType: 'Add',
-    name,
-    inputs: [`${name}.input0`, bias],
-    outputs: [layer.anatomy.output],
-  })
-  product.outputs[0] = `${name}.input0`
-  insertions.after(product, add)
-  return add
 }
 
 /** Adds or replaces an initializer; old models also list it among the inputs, with a type that would now be wrong. */

@@ -15,7 +15,7 @@ import {
   stringAttribute,
   tensorToNumbers,
 } from '../../../engine/onnx/index.ts'
-import { parseRecords, quantizeModel } from '../../../engine/quantization/index.ts'
+import { deployPrecision, parseRecords, quantizeModel } from '../../../engine/quantization/index.ts'
 import { runDeployModel } from './deploy-interpreter.ts'
 import { buildModel, type ModelSpec, weights, writeFixture } from './models.ts'
 import { runOnnx, sqnr } from './run.ts'
@@ -202,6 +202,7 @@ describe('weight-only layers', () => {
     const [layer] = result.layers
     expect(layer).toMatchObject({ quantized: true, precision: 'w8a16', weight: { bits: 8 } })
     expect([layer?.activation, layer?.deployFloat, layer?.bias]).toEqual([undefined, undefined, undefined])
+    expect(deployPrecision(result.layers)).toBe('int8')
     const [record] = parseRecords(readFileSync(result.recordPath, 'utf8'), 'record')
     expect(record).toMatchObject({ scaleW: layer?.weight?.scales, weightType: 'INT8' })
     expect(record?.scaleD).toBeUndefined()
@@ -224,6 +225,7 @@ describe('weight-only layers', () => {
     async (name, precision, reason) => {
       const { result, reference, twin, deployInRuntime } = await outcome(CASES[name], { precision })
       expect(result.layers[0]).toMatchObject({ quantized: true, precision, deployFloat: reason })
+      expect(deployPrecision(result.layers)).toBe('fp16')
       expect(sqnr(await deployInRuntime(), twin)).toBeGreaterThan(90)
       expect(sqnr(reference, twin)).toBeGreaterThan(precision === 'w8a16' ? 40 : 12)
     },
