@@ -2,15 +2,14 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { type Command, Option } from 'commander'
-import type { MetricResult, QualityReport } from '../../contract/evaluation.ts'
 import type { SamplerSettings, Task } from '../../contract/evaluation-task.ts'
 import { AppError } from '../../contract/errors/index.ts'
+import { qualityLines } from '../quality-output.ts'
 import { writeFileAtomic } from '../../engine/common/files.ts'
 import type { OpenedTask, SideRequest } from '../../engine/evaluation/tasks/index.ts'
 import { existingFolder, modelFile, parseInteger } from '../runtime/arguments.ts'
 import type { Host } from '../runtime/host.ts'
 import { action, withCommonOptions } from '../runtime/program.ts'
-import { textTable } from '../runtime/table.ts'
 
 interface EvaluateOptions {
   reference?: string
@@ -102,33 +101,6 @@ async function writeTask(host: Host, folder: string): Promise<void> {
   else host.print(file)
 }
 
-function valueText({ value, low, high, needed_samples: needed }: MetricResult): string {
-  const digits = (number: number): string => number.toPrecision(5)
-  if (value === null) return 'equal'
-  const interval = low === null || high === null ? '' : ` [${digits(low)}, ${digits(high)}]`
-  return `${digits(value)}${interval}${needed === null ? '' : ' *'}`
-}
-
-function printReport(host: Host, report: QualityReport): void {
-  const keys = [...new Set(report.sides.flatMap((side) => side.metrics.map((metric) => metric.key)))]
-  const columns = [
-    { title: 'metric' },
-    ...report.sides.map((side) => ({ title: `${side.label} (${side.device})`, align: 'right' as const })),
-    { title: 'samples', align: 'right' as const },
-    { title: 'basis' },
-  ]
-  const rows = keys.map((key) => {
-    const found = report.sides.map((side) => side.metrics.find((metric) => metric.key === key))
-    const any = found.find((metric) => metric !== undefined)
-    const name = `${key.replaceAll('_', ' ')}${any?.unit === 'dB' ? ' (dB)' : ''}`
-    const values = found.map((metric) => (metric ? valueText(metric) : ''))
-    return [name, ...values, String(any?.samples ?? ''), any?.basis ?? '']
-  })
-  for (const line of textTable(columns, rows)) host.print(line)
-  if (report.notes.length > 0) host.print()
-  for (const note of report.notes) host.print(host.paint('dim', `* ${note}`))
-}
-
 async function evaluate(host: Host, options: EvaluateOptions, [source = '']: string[]): Promise<void> {
   if (options.init === true) return writeTask(host, source)
   if (options.output === undefined) {
@@ -155,7 +127,7 @@ async function evaluate(host: Host, options: EvaluateOptions, [source = '']: str
     host.ctx,
   )
   if (host.json) host.printJson(report)
-  else printReport(host, report)
+  else for (const line of qualityLines(report, host.paint)) host.print(line)
 }
 
 export function register(command: Command): void {

@@ -25,6 +25,9 @@ interface PrepareOptions {
   dtype?: PreparationRequest['dtype']
   count?: string
   seed?: string
+  window?: string
+  list: string
+  ids: 'int64' | 'int32'
 }
 
 const EXAMPLES = `
@@ -33,6 +36,8 @@ The usual recipe of torchvision (Resize((256, 256)), ToTensor, Normalize(0.5, 0.
 ImageNet, 500 pictures chosen by a seed:
   aqw prepare val -o calib --resize short_side --size 256,256 --crop 224,224 \\
       --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --count 500 --seed 1
+Token sequences of a JSON file, for a language model:
+  aqw prepare calibration.json -o calib --window 128 --input input_ids
 Writes 00000.bin, 00001.bin, ..., list.txt and preparation.json (docs/data.md).`
 
 function numbers(name: string, text: string): number[] {
@@ -86,7 +91,40 @@ function settingsOf(options: PrepareOptions): PreparationRequest {
   }
 }
 
+/** Sequences of a JSON file. */
+async function tokens(host: Host, options: PrepareOptions, source: string): Promise<void> {
+  if (options.window === undefined) {
+    const expected = 'tokens per sample'
+    throw new AppError('E_ARGUMENT', {
+      name: '--window',
+      reason: 'a JSON file of sequences needs it',
+      expected,
+    })
+  }
+  const { prepareTokens } = await import('../../engine/preparation/index.ts')
+  const result = prepareTokens(
+    source,
+    options.output,
+    {
+      input: options.input,
+      window: parseInteger('--window', options.window, 1, 1_000_000),
+      list: options.list,
+      dtype: options.ids,
+      count: options.count === undefined ? undefined : parseInteger('--count', options.count, 1, 10_000_000),
+    },
+    host.ctx,
+  )
+  if (host.json) return host.printJson(result)
+  const pairs: [string, string][] = [
+    ['folder', result.folder],
+    ['samples', `${result.files}, ${result.dtype} [${result.shape.join(', ')}]`],
+    ['sha256', result.sha256],
+  ]
+  for (const line of keyValues(pairs)) host.print(line)
+}
+
 async function prepare(host: Host, options: PrepareOptions, [source = '']: string[]): Promise<void> {
+  if (source.toLowerCase().endsWith('.json')) return tokens(host, options, existingFile(source))
   const { preparePictures } = await import('../../engine/preparation/index.ts')
   const settings = settingsOf(options)
   const result = await preparePictures(existingFolder(source), options.output, settings, host.ctx)
@@ -106,7 +144,7 @@ const choice = (flags: string, text: string, values: string[]): Option =>
 
 export function register(command: Command): void {
   command
-    .argument('<folder>', 'pictures, also in sub-folders')
+    .argument('<source>', 'folder of pictures (sub-folders too), or a JSON file of token sequences')
     .requiredOption('-o, --output <folder>', 'folder to write, empty or new')
     .option('--settings <file>', 'settings as JSON, such as a preparation.json; options win over it')
     .option('--input <name>', 'model input, when there are several')
@@ -122,6 +160,9 @@ export function register(command: Command): void {
     .addOption(choice('--dtype <type>', 'element type (default: float32)', ['float32', 'float16', 'uint8']))
     .option('--count <n>', 'take n pictures at random (default: all)')
     .option('--seed <n>', 'which ones')
+    .option('--window <n>', 'tokens per sample, for token sequences')
+    .option('--list <name>', 'property of the JSON file that holds the sequences', 'sequences')
+    .addOption(choice('--ids <type>', 'element type of token ids', ['int64', 'int32']).default('int64'))
   withCommonOptions(command, true).addHelpText('after', EXAMPLES)
   action<PrepareOptions>(command, prepare)
 }
