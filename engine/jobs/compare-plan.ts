@@ -142,7 +142,7 @@ class CompareWork {
       this.#definition
     return {
       key: 'quantize',
-      version: 1,
+      version: 2,
       weight: 10,
       after,
       inputs: {
