@@ -20,6 +20,11 @@ export const datasetSpecSchema = z.strictObject({
   batchSize: z.number().int().positive().max(4096).default(1),
   /** Shapes of inputs whose dimensions the model leaves open. */
   inputShapes: z.record(z.string(), z.array(z.number().int().nonnegative())).default({}),
+  /**
+   * How the data of an input lie: `HWC` for channels last, turned around on load for an input [N, C, H, W]. Without it a
+   * folder made by `aqw prepare` says so itself.
+   */
+  layouts: z.record(z.string(), z.enum(['CHW', 'HWC'])).default({}),
 })
 export type DatasetSpec = z.infer<typeof datasetSpecSchema>
 /** A DatasetSpec as callers write it: defaults may be left out. */

@@ -25,6 +25,7 @@ export interface DatasetOptions extends RepairOptions {
   calibrationSelection?: DatasetSpec['selection']
   batch: string
   inputShape?: string
+  layout?: string
   recipe?: string
   preset?: string
   precision?: Recipe['precision']
@@ -45,6 +46,7 @@ export function addDatasetOptions(command: Command, record = false): void {
       '--input-shape <shapes>',
       'shapes of open inputs, e.g. "sample_input_tensor:1,4,64,64;timestep:1"',
     )
+    .option('--layout <layouts>', 'layout of data stored with channels last, e.g. "input:HWC"')
     .option('--recipe <file>', "recipe, or any of AMCT's configurations (docs/interop.md)")
     .option('--preset <id>', 'one of the recipes that "aqw presets MODEL" shows')
     .addOption(
@@ -87,6 +89,24 @@ export function selectionOption(flags: string): Option {
   ).choices([...datasetSpecSchema.shape.selection.unwrap().options])
 }
 
+/** `input:HWC;other:CHW`. @throws E_ARGUMENT */
+function layoutsOf(text: string): Record<string, 'CHW' | 'HWC'> {
+  const entries = text.split(';').map((part) => {
+    const colon = part.lastIndexOf(':')
+    const layout = part
+      .slice(colon + 1)
+      .trim()
+      .toUpperCase()
+      .replace(/^N/, '')
+    if (colon <= 0 || (layout !== 'CHW' && layout !== 'HWC')) {
+      const expected = 'NAME:HWC or NAME:CHW, several separated by ";"'
+      throw new AppError('E_ARGUMENT', { name: '--layout', reason: `"${part}" is not usable`, expected })
+    }
+    return [part.slice(0, colon).trim(), layout] as const
+  })
+  return Object.fromEntries(entries)
+}
+
 /** @throws E_FOLDER_NOT_FOUND, E_ARGUMENT */
 export function datasetOf(options: DatasetOptions): DatasetRequest {
   return {
@@ -98,6 +118,7 @@ export function datasetOf(options: DatasetOptions): DatasetRequest {
     ...(options.inputShape === undefined
       ? {}
       : { inputShapes: parseInputShapes('--input-shape', options.inputShape) }),
+    ...(options.layout === undefined ? {} : { layouts: layoutsOf(options.layout) }),
   }
 }
 

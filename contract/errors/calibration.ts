@@ -137,6 +137,16 @@ export const calibrationErrors = {
       hint: '请修正形状，或不写。',
     },
   },
+  E_CALIBRATION_LAYOUT: {
+    en: {
+      message: 'Input "{input}" has {rank} dimensions: a layout of {layout} needs four',
+      hint: 'Leave the layout of this input out.',
+    },
+    zh: {
+      message: '输入 "{input}" 有 {rank} 个维度：{layout} 布局需要四个维度',
+      hint: '请去掉该输入的布局设置。',
+    },
+  },
   E_CALIBRATION_INPUT_UNKNOWN: {
     en: { message: 'The model has no input "{input}".', hint: 'Its inputs: {known}.' },
     zh: { message: '模型没有名为 "{input}" 的输入。', hint: '模型的输入：{known}。' },

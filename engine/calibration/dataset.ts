@@ -14,6 +14,7 @@ import { hashFile, reasonOf } from '../common/hashing.ts'
 import { DataType, float16BitsToFloat32 } from '../onnx/index.ts'
 import { chooseByStep, chooseSpread } from './choice.ts'
 import { elementType, firstNonFinite, nonFiniteName, type SampleArray } from './element-types.ts'
+import { channelsFirst, channelsLastInputs } from './input-layout.ts'
 import { findSamples, type SampleFiles } from './layout.ts'
 import { parseNpyHeader } from './npy.ts'
 import { readSampleIndex } from './sample-index.ts'
@@ -262,6 +263,7 @@ export function openDataset(request: DatasetRequest, inputs: readonly ModelInput
   const stray = Object.keys(spec.inputShapes).find((name) => !known.includes(name))
   if (stray !== undefined) throw new AppError('E_CALIBRATION_INPUT_UNKNOWN', { input: stray, known })
 
+  const channelsLast = channelsLastInputs(spec, inputs)
   const found = findSamples(spec, inputs).map((sample): OpenedSample => {
     const entries = inputs.map(
       (input) => [input.name, openDataFile(sample.files.get(input.name) ?? '', input)] as const,
@@ -290,7 +292,11 @@ export function openDataset(request: DatasetRequest, inputs: readonly ModelInput
       const batch = usedFiles.slice(index * filesPerFeed, (index + 1) * filesPerFeed)
       const feeds = sizes.map((size) => {
         const files = batch.map((sample) => sample.get(size.input.name) as DataFile)
-        return [size.input.name, loadInput(files, size)] as const
+        const feed = loadInput(files, size)
+        return [
+          size.input.name,
+          channelsLast.has(size.input.name) ? { ...feed, data: channelsFirst(feed.data, feed.dims) } : feed,
+        ] as const
       })
       return Object.fromEntries(feeds)
     },
