@@ -11,7 +11,8 @@ export const quality = section(
     noneText:
       'Give a comparison a quality task: every side then generates from the same prompts and seeds, and the results are shown here side by side.',
     noneHere: 'This run generated nothing',
-    noneHereText: 'It was started without a quality task. Start a comparison with one to see what each side makes.',
+    noneHereText:
+      'It was started without a quality task. Start a comparison with one to see what each side makes.',
     start: 'Compare with a quality task',
     samples: '{count} samples',
     count: '{shown} of {count}',

@@ -15,7 +15,8 @@ export const vote = section(
     needSides: 'Choose two different sides',
     needRater: 'Enter a name',
     noPictures: 'No run of this project has pictures to vote on',
-    noPicturesText: 'Give a comparison a quality task that makes pictures. Its sides can then be judged blind.',
+    noPicturesText:
+      'Give a comparison a quality task that makes pictures. Its sides can then be judged blind.',
     question: 'Which picture is better?',
     left: 'Left picture',
     right: 'Right picture',
@@ -84,8 +85,7 @@ export const vote = section(
     noVotes: '尚无人选择任一侧。',
     apart:
       '假如无人能区分 {first} 与 {second}，出现至少如此悬殊票数的可能性为 {p}。对 {winner} 的偏好不是偶然。',
-    notApart:
-      '假如无人能区分 {first} 与 {second}，出现至少如此悬殊票数的可能性为 {p}。不足以说明存在偏好。',
+    notApart: '假如无人能区分 {first} 与 {second}，出现至少如此悬殊票数的可能性为 {p}。不足以说明存在偏好。',
     tooFew: '已决投票不足 6 票时，即使全体一致也可能是偶然。',
     allRaters: '所有人对这两侧的投票。',
     export: '导出 CSV',

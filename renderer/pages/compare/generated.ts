@@ -9,7 +9,7 @@ export interface GeneratedCell {
   samples: number | null
   /** Samples that the metric would need; null when there are enough. */
   needed: number | null
-  /** The side it is the reference of itself: nothing to compare. */
+  /** The side has no such figure: a reference is not compared with itself. */
   absent: boolean
 }
 
@@ -23,7 +23,14 @@ export interface GeneratedRow {
 
 const UNITS: Record<MetricResult['unit'], string> = { dB: 'dB', ratio: '', nats: 'nats', none: '' }
 
-/** Whether a figure is of a side alone (as FID is), not of its distance to the reference. */
+/** With the decimals of its row; what these would round to nothing keeps its magnitude as 5.1e-7. */
+export function metricText(value: number | null, decimals: number): string {
+  if (value === null) return '–'
+  const vanishes = value !== 0 && Math.abs(value) < 0.5 * 10 ** -decimals
+  return vanishes ? value.toExponential(1) : formatNumber(value, decimals)
+}
+
+/** Results compare only when what else decides the number is the same. */
 const sameMetric = (a: MetricResult, b: MetricResult): boolean => a.key === b.key && a.basis === b.basis
 
 /** Every metric in the order in which the sides carry them, sides as columns. */
@@ -35,14 +42,14 @@ export function generatedRows(sides: readonly QualitySide[]): GeneratedRow[] {
   return kinds.map((kind) => {
     const found = sides.map((side) => side.metrics.find((metric) => sameMetric(metric, kind)) ?? null)
     const decimals = decimalsFor(found.map((metric) => metric?.value))
-    const figure = (value: number): string => formatNumber(value, decimals)
+    const figure = (value: number): string => metricText(value, decimals)
     return {
       key: kind.key,
       unit: UNITS[kind.unit],
       better: kind.better,
       basis: kind.basis,
       cells: found.map((metric) => ({
-        value: metric === null || metric.value === null ? '–' : figure(metric.value),
+        value: metricText(metric?.value ?? null, decimals),
         interval:
           metric === null || metric.low === null || metric.high === null
             ? ''
