@@ -140,6 +140,8 @@ export const comparisonSchema = comparisonSectionSchema.extend({
     sample_names: z.array(z.string()),
     /** The same data chose the scales: the figures are optimistic. */
     same_as_calibration: z.boolean(),
+    /** Samples that are in the calibration data too, by content. */
+    overlapping_samples: z.number().int().nonnegative().default(0),
   }),
   recipe: z.unknown(),
   /** Expected distance of a real device's latency from the simulated one; null unless simulated. */

@@ -47,6 +47,8 @@ export interface CalibrationDataset {
   timesteps: () => { source: TimestepSource; values: (number | null)[] } | undefined
   /** SHA-256 over input names and file contents, in order, hex. @throws E_CANCELLED */
   digest: (signal?: AbortSignal) => string
+  /** One SHA-256 per sample, in order: equal for samples of equal content. @throws E_CANCELLED */
+  sampleDigests: (signal?: AbortSignal) => string[]
 }
 
 const NPY_PROBE_BYTES = 65_548
@@ -306,5 +308,6 @@ export function openDataset(request: DatasetRequest, inputs: readonly ModelInput
       return steps && { source: steps.source, values: stepsOfRuns(steps, filesPerFeed) }
     },
     digest: (signal) => digestOf(usedFiles, signal),
+    sampleDigests: (signal) => usedFiles.map((files) => digestOf([files], signal)),
   }
 }

@@ -15,6 +15,7 @@ import { installationReport, openDevice, parseDeviceSelector } from '../device/i
 import { openModel, summarizeModel } from '../onnx/index.ts'
 import { assembleComparison, INT8_ON_HOST, layerCounts } from '../pipeline/assemble.ts'
 import { compileForDevice } from '../pipeline/index.ts'
+import { overlappingSamples } from '../pipeline/overlap.ts'
 import { measureQuality, spread, toRunInputs } from '../pipeline/quality.ts'
 import { buildSection } from '../pipeline/sections.ts'
 import { deployPrecision, quantizeModel } from '../quantization/index.ts'
@@ -285,6 +286,7 @@ class CompareWork {
         folder: definition.evaluation?.path ?? definition.datasetPath,
         sampleNames,
         sameAsCalibration: this.#sameData(results),
+        overlappingSamples: overlappingSamples(this.#evaluationData(results), this.#dataset(results)),
       },
       recipe: definition.recipe,
       tool: definition.tool,

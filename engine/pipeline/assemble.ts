@@ -21,7 +21,12 @@ export interface AssemblyInput {
   /** Of the ONNX model, external data included in `bytes`. */
   source: { sha256: string; bytes: number; note: string | null }
   calibrationFolder: string
-  evaluation: { folder: string; sampleNames: string[]; sameAsCalibration: boolean }
+  evaluation: {
+    folder: string
+    sampleNames: string[]
+    sameAsCalibration: boolean
+    overlappingSamples: number
+  }
   recipe: Recipe
   tool: { name: string; version: string }
   /** Concrete shapes of one run, by input. */
@@ -122,6 +127,7 @@ export function assembleComparison(input: AssemblyInput): Comparison {
       folder: path.resolve(input.evaluation.folder),
       sample_names: input.evaluation.sampleNames,
       same_as_calibration: input.evaluation.sameAsCalibration,
+      overlapping_samples: input.evaluation.overlappingSamples,
     },
     recipe: input.recipe,
     cost_model: costValidation

@@ -26,6 +26,7 @@ import {
 import { deployPrecision, quantizeModel } from '../quantization/index.ts'
 import { assembleComparison, INT8_ON_HOST, layerCounts } from './assemble.ts'
 import { compileForDevice } from './compile-for-device.ts'
+import { overlappingSamples } from './overlap.ts'
 import { measureQuality, spread, toRunInputs, type RunInputs, type Runner } from './quality.ts'
 import { buildSection, type MeasuredModel } from './sections.ts'
 import { modelFileBytes, openSourceModel, type SourceModel } from './source-model.ts'
@@ -280,6 +281,7 @@ function assemble(
       folder: request.evaluation?.folder ?? request.calibration.folder,
       sampleNames: indices.map((index) => evaluation.sampleName(index)),
       sameAsCalibration: evaluation.digest(ctx.signal) === calibration.digest(ctx.signal),
+      overlappingSamples: overlappingSamples(evaluation, calibration, ctx.signal),
     },
     recipe: request.recipe,
     tool: request.tool,

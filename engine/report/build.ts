@@ -236,7 +236,11 @@ function conditionItems(comparison: Comparison, t: Translate): string[] {
     t('model', { path: comparison.model.path, sha256: comparison.model.sha256 }),
     t('calibration', calibration),
     t('evaluation', { samples: evaluation.sample_names.length, folder: evaluation.folder }),
-    ...(evaluation.same_as_calibration ? [t('sameData')] : []),
+    ...(evaluation.same_as_calibration
+      ? [t('sameData')]
+      : evaluation.overlapping_samples > 0
+        ? [t('overlap', { count: evaluation.overlapping_samples })]
+        : []),
     ...sectionsOf(comparison).map((section) => runsItem(section, t)),
     ...(comparison.cost_model ? [t('costModel', { text: comparison.cost_model.text })] : []),
     t('tool', {

@@ -40,6 +40,7 @@ const en = {
   model: 'Model: {path} (SHA-256 {sha256})',
   calibration: 'Calibration: {samples} samples of {folder} (SHA-256 {sha256})',
   evaluation: 'Quality: {samples} samples of {folder} against the FP32 source model on ONNX Runtime',
+  overlap: '{count} evaluation samples are in the calibration data too: the quality figures are optimistic.',
   sameData: 'The evaluation data also chose the scales: the quality figures are optimistic.',
   runConditions:
     'Runs on {id}: at least {runs} and {ms} ms each, warm-up {warmupRuns} runs and {warmupMs} ms, batch {batch}, {order}',
@@ -104,6 +105,7 @@ const zh: Record<ReportText, string> = {
   model: '模型：{path}（SHA-256 {sha256}）',
   calibration: '校准：{folder} 中 {samples} 个样本（SHA-256 {sha256}）',
   evaluation: '质量：{folder} 中 {samples} 个样本，以 ONNX Runtime 上的 FP32 原模型为基准',
+  overlap: '{count} 个评估样本同时属于校准数据，质量指标偏乐观。',
   sameData: '评估数据与校准数据相同，质量指标偏乐观。',
   runConditions:
     '在 {id} 上运行：每个至少 {runs} 次且 {ms} ms，预热 {warmupRuns} 次、{warmupMs} ms，批大小 {batch}，{order}',

@@ -46,6 +46,7 @@ it(
       const { comparison } = await rpc.invoke('runs.get', { id: job.runId ?? '' })
       expect(comparison.calibration.samples).toBe(4)
       expect(comparison.evaluation).toMatchObject({ same_as_calibration: false, sample_names: ['00', '12'] })
+      expect(comparison.evaluation.overlapping_samples).toBeLessThanOrEqual(2)
       expect(comparison.candidates[0]?.quality?.samples).toBe(2)
       expect(comparison.host_cpu?.device.kind).toBe('cpu')
       expect(comparison.host_cpu?.candidates[0]?.quality?.sqnr_db).toBeGreaterThan(5)

@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { AppError } from '../../../contract/errors/index.ts'
 import type { ModelInput } from '../../../contract/quantization.ts'
+import { overlappingSamples } from '../../../engine/pipeline/overlap.ts'
 import { openDataset } from '../../../engine/calibration/dataset.ts'
 import { parseNpyHeader } from '../../../engine/calibration/npy.ts'
 import { DataType } from '../../../engine/onnx/model.ts'
@@ -326,6 +327,18 @@ describe('open dimensions and digests', () => {
     expect(digests[0]).toMatch(/^[0-9a-f]{64}$/)
     expect(digests[1]).toBe(digests[0])
     expect(digests[2]).not.toBe(digests[0])
+  })
+
+  it('samples of one set that are in another are counted by content', () => {
+    write('first/0.bin', sample(0))
+    write('first/1.bin', sample(1))
+    write('second/x.bin', sample(1))
+    write('second/y.bin', sample(2))
+    const [first, second] = ['first', 'second'].map((name) =>
+      openDataset({ folder: path.join(folder, name) }, [image]),
+    )
+    expect(overlappingSamples(second!, first!)).toBe(1)
+    expect(overlappingSamples(first!, first!)).toBe(2)
   })
 })
 

@@ -45,6 +45,7 @@ export function datasetOf(samples: readonly Feeds[]): CalibrationDataset {
     load: (index) => samples[index] as Feeds,
     sampleName: (index) => `sample ${index}`,
     digest: () => '',
+    sampleDigests: () => [],
     timesteps: () => undefined,
   }
 }
