@@ -9,6 +9,7 @@ import {
   type Candidate,
   type ClipRange,
   createObserver,
+  type FoundRanges,
   GrowingHistogram,
   needsValues,
   type Observer,
@@ -19,6 +20,7 @@ import {
   valuesWithRange,
 } from './observers/index.ts'
 import { collectRanges } from './ranges.ts'
+import { searchRanges } from './search.ts'
 import type { RangeOptions } from './session.ts'
 import { collectValues } from './values.ts'
 
@@ -179,9 +181,30 @@ async function observeInScript(
   }
 }
 
+/** Searches that the observers leave to the library, by observer. */
+async function foundRanges(
+  observed: readonly Observed[],
+  options: ObserveOptions,
+): Promise<Map<Observer, FoundRanges>> {
+  if (options.script) return new Map()
+  const searches = observed.flatMap(({ observer }) => {
+    const search = observer.search?.()
+    return search ? [{ observer, search }] : []
+  })
+  const found = await searchRanges(
+    searches.map(({ search }) => search),
+    options.threads ?? 0,
+  )
+  return new Map(searches.map(({ observer }, index) => [observer, found?.[index] ?? {}]))
+}
+
 /** The range of a request, and its details to whoever wants them. */
-function conclude({ request, observer, details }: Observed, options: ObserveOptions): ObservedRange {
-  const { candidates, ...range } = observer.range()
+function conclude(
+  { request, observer, details }: Observed,
+  found: FoundRanges | undefined,
+  options: ObserveOptions,
+): ObservedRange {
+  const { candidates, ...range } = observer.range(found)
   if (details) options.onTensor?.(request, { ...details.details, ...(candidates && { candidates }) })
   return { method: request.spec.method, ...range }
 }
@@ -210,10 +233,11 @@ export async function observeRanges(
   }))
   const done = !options.script && (await observeInLibrary(model, dataset, observed, budget, options, context))
   if (!done) await observeInScript(model, dataset, observed, options, context)
+  const found = await foundRanges(observed, options)
   return new Map(
     observed.map((entry) => [
       observerKey(entry.request.tensor, entry.request.spec),
-      conclude(entry, options),
+      conclude(entry, found.get(entry.observer), options),
     ]),
   )
 }

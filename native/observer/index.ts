@@ -1,5 +1,7 @@
 // A model that is watched while it runs in ONNX Runtime: every node of operator Observe counts the values of a tensor
 // where they are. Nothing but statistics comes back.
+export { searchNatively } from './search.ts'
+export type { SearchedMethod, SearchedRanges, SearchTask } from './search.ts'
 import { type Handle, observerFunctions, type ObserverFunctions } from './library.ts'
 
 /** Domain of the operator, its name, and its attribute with the number of a probe (src/session.h). */

@@ -59,6 +59,14 @@ export interface ObserverFunctions {
   aqw_observer_first_bad(observer: Handle): number
   aqw_observer_summary(observer: Handle, probe: number, summary: Float64Array): Outcome
   aqw_observer_copy(observer: Handle, probe: number, part: number, target: Values, bytes: number): Outcome
+  /** Runs on other threads. */
+  aqw_observer_search(
+    tasks: number,
+    parameters: Float64Array,
+    counts: Float64Array,
+    results: Float64Array,
+    threads: number,
+  ): Promise<Outcome>
 }
 
 /** That of src/observer.h. */
@@ -81,11 +89,13 @@ const PROTOTYPES: Record<keyof ObserverFunctions, string> = {
   aqw_observer_terminate: 'void aqw_observer_terminate(void *observer)',
   aqw_observer_first_bad: 'int aqw_observer_first_bad(void *observer)',
   aqw_observer_summary: 'int aqw_observer_summary(void *observer, int probe, void *summary)',
+  aqw_observer_search:
+    'int aqw_observer_search(size_t tasks, const void *parameters, const void *counts, void *results, int threads)',
   aqw_observer_copy: 'int aqw_observer_copy(void *observer, int probe, int part, void *target, size_t bytes)',
 }
 
 /** Functions that take long: they run on a thread of the pool while the event loop goes on. */
-const LONG: readonly string[] = ['aqw_observer_open', 'aqw_observer_run']
+const LONG: readonly string[] = ['aqw_observer_open', 'aqw_observer_run', 'aqw_observer_search']
 
 /** Path of the library, built or not. `AQW_OBSERVER_LIBRARY` overrides it. */
 export function observerPath(): string {

@@ -75,11 +75,17 @@ export function compareMethods(
 /**
  * The best of the compared ranges, and of a least-squares search with the same weight on clipping.
  * @param candidates What compareMethods gave for the same bins; the first is the whole range.
+ * @param found Ranges that are known already.
  */
-export function chooseRange(bins: Bins, candidates: readonly Candidate[], spec: ObserverSpec): Candidate {
+export function chooseRange(
+  bins: Bins,
+  candidates: readonly Candidate[],
+  spec: ObserverSpec,
+  found: FoundRanges = {},
+): Candidate {
   const grid: GridOptions = { symmetric: spec.symmetric, bits: ACTIVATION_BITS }
   const distribution = new BinnedDistribution(bins)
-  const range = mseRange(distribution, grid, CLIPPING_WEIGHT)
+  const range = found.weighted ?? mseRange(distribution, grid, CLIPPING_WEIGHT)
   const sqnrDb = 10 * Math.log10(distribution.square / quantizationError(distribution, range, grid))
   const rated = [...candidates, { method: 'mse', range, sqnrDb } as const].map((candidate) => ({
     candidate,
@@ -119,7 +125,14 @@ export class AutoObserver implements Observer {
     if (bins.min === bins.max) return undefined
     const { symmetric, ifmr } = this.#spec
     const grid = { symmetric, bits: ACTIVATION_BITS }
-    return { bins, grid, ifmr, hfmgFactor: HFMG_FACTOR, methods: ['kl', 'ifmr', 'hfmg', 'mse'] }
+    return {
+      bins,
+      grid,
+      ifmr,
+      hfmgFactor: HFMG_FACTOR,
+      clippingWeight: CLIPPING_WEIGHT,
+      methods: ['kl', 'ifmr', 'hfmg', 'mse', 'weighted'],
+    }
   }
 
   range(found: FoundRanges = {}): ChosenRange {
@@ -129,7 +142,7 @@ export class AutoObserver implements Observer {
     // All zeros, or nothing: no grid is better than another.
     if (min === max) return { min, max, method }
     const candidates = compareMethods(bins, this.#average.range(), this.#spec, found)
-    const best = chooseRange(bins, candidates, this.#spec)
+    const best = chooseRange(bins, candidates, this.#spec, found)
     return { ...best.range, method: best.method, candidates }
   }
 }

@@ -6,9 +6,11 @@ import type { Bins } from './histogram.ts'
 import {
   type ClipRange,
   EMPTY_RANGE,
+  type FoundRanges,
   type GridOptions,
   type Observer,
   type ObserverState,
+  type RangeSearch,
   type TensorValues,
 } from './observer.ts'
 
@@ -167,7 +169,13 @@ export class HfmgObserver implements Observer {
     this.#histogram = joined
   }
 
-  range(): ClipRange {
+  search(): RangeSearch | undefined {
+    const bins = this.#histogram
+    return bins && { bins, grid: this.#grid, methods: ['hfmg'] }
+  }
+
+  range({ hfmg }: FoundRanges = {}): ClipRange {
+    if (hfmg) return hfmg
     return this.#histogram ? hfmgRange(this.#histogram, this.#grid) : EMPTY_RANGE
   }
 }

@@ -68,7 +68,8 @@ export class GrowingHistogram {
   merge(other: Bins): void {
     if (other.total === 0) return
     this.#cover(other.min, other.max)
-    this.#take(other.counts, Math.round(other.low / other.width), other.width)
+    if (this.#total === 0) this.#counts.set(other.counts)
+    else this.#take(other.counts, Math.round(other.low / other.width), other.width)
     this.#total += other.total
   }
 

@@ -6,22 +6,15 @@ import { GrowingHistogram } from './histogram.ts'
 import {
   type ClipRange,
   EMPTY_RANGE,
+  type FoundRanges,
   type GridOptions,
+  type IfmrOptions,
   type Observer,
   type ObserverState,
+  type RangeSearch,
   type TensorValues,
   valuesWithRange,
 } from './observer.ts'
-
-export interface IfmrOptions {
-  /** Share of the values that lies below the starting maximum, (0.5, 1]. */
-  maxPercentile: number
-  /** Share of the values that lies above the starting minimum, (0.5, 1]. */
-  minPercentile: number
-  /** Candidates are the starting maximum times start, start + step, ... below end. */
-  searchRange: readonly [start: number, end: number]
-  searchStep: number
-}
 
 /** Rank counted from the end of the data: 1 is the extreme value itself. */
 function trimmedRank(total: number, percentile: number): number {
@@ -125,8 +118,14 @@ export class IfmrObserver implements Observer {
     }
   }
 
-  range(): ClipRange {
-    return ifmrRange(this.#distribution(), this.#options, this.#grid)
+  search(): RangeSearch | undefined {
+    if (this.exact) return undefined
+    const bins = this.#histogram.bins()
+    return { bins, grid: this.#grid, ifmr: this.#options, methods: ['ifmr'] }
+  }
+
+  range(found: FoundRanges = {}): ClipRange {
+    return found.ifmr ?? ifmrRange(this.#distribution(), this.#options, this.#grid)
   }
 
   #distribution(): Distribution {

@@ -10,8 +10,12 @@ import { mseRange } from './mse.ts'
 import {
   ACTIVATION_BITS,
   type ClipRange,
+  type FoundRanges,
+  type GridOptions,
   type Observer,
   type ObserverState,
+  type RangeSearch,
+  type SearchingMethod,
   type TensorValues,
 } from './observer.ts'
 import { percentileRange } from './percentile.ts'
@@ -19,18 +23,34 @@ import type { ObserverSpec } from './spec.ts'
 
 export { GrowingHistogram } from './histogram.ts'
 export { valuesWithRange } from './observer.ts'
-export type { Bins, Candidate, ClipRange, Observer, ObserverState, TensorValues } from './observer.ts'
+export type {
+  Bins,
+  Candidate,
+  ClipRange,
+  FoundRanges,
+  Observer,
+  ObserverState,
+  RangeSearch,
+  TensorValues,
+} from './observer.ts'
 export { needsValues, observerKey, observerSpec } from './spec.ts'
 export type { ObserverSpec } from './spec.ts'
+
+interface HistogramMethod {
+  grid: GridOptions
+  /** Set where the range takes a search. */
+  searching?: SearchingMethod
+  rangeOf: (bins: Bins, grid: GridOptions) => ClipRange
+}
 
 /** Fills a histogram and derives the range from it in the end. */
 class HistogramObserver implements Observer {
   readonly #histogram: GrowingHistogram
-  readonly #choose: (bins: Bins) => ClipRange
+  readonly #method: HistogramMethod
 
-  constructor(capacity: number, choose: (bins: Bins) => ClipRange) {
+  constructor(capacity: number, method: HistogramMethod) {
     this.#histogram = new GrowingHistogram(capacity)
-    this.#choose = choose
+    this.#method = method
   }
 
   add(values: TensorValues): void {
@@ -45,8 +65,14 @@ class HistogramObserver implements Observer {
     if (histogram) this.#histogram.merge(histogram)
   }
 
-  range(): ClipRange {
-    return this.#choose(this.#histogram.bins())
+  search(): RangeSearch | undefined {
+    const { grid, searching } = this.#method
+    return searching && { bins: this.#histogram.bins(), grid, methods: [searching] }
+  }
+
+  range(found: FoundRanges = {}): ClipRange {
+    const { grid, searching, rangeOf } = this.#method
+    return (searching && found[searching]) ?? rangeOf(this.#histogram.bins(), grid)
   }
 }
 
@@ -58,13 +84,18 @@ export function createObserver(spec: ObserverSpec, ifmrBudget: number): Observer
   const grid = { symmetric: spec.symmetric, bits: ACTIVATION_BITS }
   switch (spec.method) {
     case 'percentile':
-      return new HistogramObserver(spec.bins, (bins) =>
-        percentileRange(new BinnedDistribution(bins), spec.percentile, spec.symmetric),
-      )
+      return new HistogramObserver(spec.bins, {
+        grid,
+        rangeOf: (bins) => percentileRange(new BinnedDistribution(bins), spec.percentile, spec.symmetric),
+      })
     case 'kl':
-      return new HistogramObserver(spec.bins, (bins) => klRange(bins, grid))
+      return new HistogramObserver(spec.bins, { grid, searching: 'kl', rangeOf: klRange })
     case 'mse':
-      return new HistogramObserver(spec.bins, (bins) => mseRange(new BinnedDistribution(bins), grid))
+      return new HistogramObserver(spec.bins, {
+        grid,
+        searching: 'mse',
+        rangeOf: (bins) => mseRange(new BinnedDistribution(bins), grid),
+      })
     case 'ifmr':
       return new IfmrObserver(spec.ifmr, grid, spec.bins, ifmrBudget)
     case 'hfmg':

@@ -49,8 +49,39 @@ export interface Observer {
    * Only the moving average (and what `auto` makes of it) and AMCT's histogram of HFMG depend on the order.
    */
   merge: (state: ObserverState) => void
-  /** The chosen range; { min: 0, max: 0 } when nothing was added. */
-  range: () => ChosenRange
+  /** What `range` would search, for somebody who searches faster; undefined when there is nothing to search. */
+  search?: () => RangeSearch | undefined
+  /**
+   * The chosen range; { min: 0, max: 0 } when nothing was added.
+   * @param found Results of `search`; what is missing is searched here.
+   */
+  range: (found?: FoundRanges) => ChosenRange
+}
+
+/** Methods that search a histogram for their range, which takes a while; `weighted` is MSE with a weight on clipping. */
+export type SearchingMethod = 'kl' | 'ifmr' | 'hfmg' | 'mse' | 'weighted'
+export type FoundRanges = Partial<Record<SearchingMethod, ClipRange>>
+
+export interface RangeSearch {
+  bins: Bins
+  grid: GridOptions
+  /** Of IFMR. */
+  ifmr?: IfmrOptions
+  /** HFMG searches bins this many times as wide; 1 when left out. */
+  hfmgFactor?: number
+  /** How many times the squared error of clipped values counts for `weighted`; once when left out. */
+  clippingWeight?: number
+  methods: readonly SearchingMethod[]
+}
+
+export interface IfmrOptions {
+  /** Share of the values that lies below the starting maximum, (0.5, 1]. */
+  maxPercentile: number
+  /** Share of the values that lies above the starting minimum, (0.5, 1]. */
+  minPercentile: number
+  /** Candidates are the starting maximum times start, start + step, ... below end. */
+  searchRange: readonly [start: number, end: number]
+  searchStep: number
 }
 
 /** A range that a method gives, and the SQNR on its grid. */

@@ -4,7 +4,7 @@ import {
   type ActivationMethod,
   type ActivationSettings,
 } from '../../../contract/recipe.ts'
-import type { IfmrOptions } from './ifmr.ts'
+import type { IfmrOptions } from './observer.ts'
 
 export interface ObserverSpec {
   method: ActivationMethod

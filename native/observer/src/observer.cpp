@@ -5,6 +5,7 @@
 #include <exception>
 #include <new>
 
+#include "search.h"
 #include "session.h"
 
 struct AqwObserver {
@@ -181,4 +182,38 @@ int aqw_observer_copy(AqwObserver *observer, int probe, int part, void *target, 
     static const observer::TensorStatistics none{observer::Wanted{}};
     return copyPart(session, found != nullptr ? *found : none, part, target, bytes);
   });
+}
+
+int aqw_observer_search(size_t tasks, const double *parameters, const double *counts, double *results, int threads) {
+  try {
+    std::vector<observer::SearchTask> list;
+    for (size_t task = 0; task < tasks; ++task) {
+      const double *const at = parameters + task * AQW_TASK_SIZE;
+      const size_t used = static_cast<size_t>(at[AQW_TASK_BINS]);
+      const int wanted = static_cast<int>(at[AQW_TASK_WANTED]);
+      list.push_back({{counts, used, at[AQW_TASK_LOW], at[AQW_TASK_WIDTH], at[AQW_TASK_MIN], at[AQW_TASK_MAX],
+                       at[AQW_TASK_TOTAL]},
+                      {at[AQW_TASK_SYMMETRIC] != 0, static_cast<int>(at[AQW_TASK_BITS])},
+                      {at[AQW_TASK_MAX_PERCENTILE], at[AQW_TASK_MIN_PERCENTILE], at[AQW_TASK_START],
+                       at[AQW_TASK_END], at[AQW_TASK_STEP]},
+                      static_cast<size_t>(at[AQW_TASK_HFMG_FACTOR]),
+                      (wanted & AQW_WANT_KL) != 0,
+                      (wanted & AQW_WANT_IFMR) != 0,
+                      (wanted & AQW_WANT_HFMG) != 0,
+                      (wanted & AQW_WANT_MSE) != 0,
+                      (wanted & AQW_WANT_WEIGHTED) != 0,
+                      at[AQW_TASK_CLIPPING_WEIGHT]});
+      counts += used;
+    }
+    const auto found = observer::searchAll(list, threads > 0 ? static_cast<unsigned>(threads) : 0);
+    for (const observer::SearchResult &result : found) {
+      for (const observer::Range &range : {result.kl, result.ifmr, result.hfmg, result.mse, result.weighted}) {
+        *results++ = range.min;
+        *results++ = range.max;
+      }
+    }
+    return 1;
+  } catch (const std::exception &) {
+    return 0;
+  }
 }

@@ -82,6 +82,36 @@ enum {
 /** Copies an array that holds `bytes` bytes; fails when it has another size. */
 AQW_EXPORT int aqw_observer_copy(AqwObserver *observer, int probe, int part, void *target, size_t bytes);
 
+/** Positions of the parameters of a task of aqw_observer_search. */
+enum {
+  AQW_TASK_BINS,            /* counts of the task */
+  AQW_TASK_LOW,             /* where the first bin starts */
+  AQW_TASK_WIDTH,           /* of a bin */
+  AQW_TASK_MIN,             /* of the values */
+  AQW_TASK_MAX,
+  AQW_TASK_TOTAL,           /* sum of the counts */
+  AQW_TASK_SYMMETRIC,       /* of the grid: 0 or 1 */
+  AQW_TASK_BITS,
+  AQW_TASK_MAX_PERCENTILE,  /* of IFMR */
+  AQW_TASK_MIN_PERCENTILE,
+  AQW_TASK_START,
+  AQW_TASK_END,
+  AQW_TASK_STEP,
+  AQW_TASK_HFMG_FACTOR,     /* HFMG's bins are so many times as wide */
+  AQW_TASK_CLIPPING_WEIGHT, /* of AQW_WANT_WEIGHTED */
+  AQW_TASK_WANTED,          /* sum of the AQW_WANT_* */
+  AQW_TASK_SIZE
+};
+enum { AQW_WANT_KL = 1, AQW_WANT_IFMR = 2, AQW_WANT_HFMG = 4, AQW_WANT_MSE = 8, AQW_WANT_WEIGHTED = 16 };
+/**
+ * Ranges that the methods find in histograms, on several threads (0: one for each processor).
+ * `parameters`: AQW_TASK_SIZE per task. `counts`: those of the first task, then those of the second, and so on.
+ * `results`: per task min and max of KL, IFMR, HFMG, MSE, and MSE with a weight on clipping; 0 where not wanted. Fails
+ * only without memory.
+ */
+AQW_EXPORT int aqw_observer_search(size_t tasks, const double *parameters, const double *counts, double *results,
+                                   int threads);
+
 #ifdef __cplusplus
 }
 #endif
