@@ -3,6 +3,7 @@ import { computed, reactive, ref, watch, type ComputedRef, type Ref } from 'vue'
 import { useI18n } from 'vue-i18n'
 import type { CompareJobRequest, DatasetRow, Job, ModelRow, RecipeRow } from '../../contract/workspace.ts'
 import { sampleFields, type SampleSelection } from '../format/samples.ts'
+import { gateProblem } from '../format/gates.ts'
 import { rpc } from '../rpc/index.ts'
 import { useDevices } from '../stores/devices.ts'
 import { useJobs } from '../stores/jobs.ts'
@@ -25,6 +26,17 @@ export interface PlanChoice {
   /** null: as many as the engine takes by itself. */
   evaluationSamples: number | null
   hostCpu: boolean
+  /** What every side generates by; null: only the model's own outputs are judged. */
+  task: PlanTask | null
+  /** Conditions as written; empty ones are not sent. */
+  gates: string[]
+}
+
+export interface PlanTask {
+  path: string
+  /** null: as many as the task has. */
+  count: number | null
+  seed: number
 }
 
 export type PlanLength = 'quick' | 'standard' | 'thorough' | 'exact'
@@ -74,6 +86,8 @@ export function useComparePlan(projectId: string): ComparePlan {
     evaluationDatasetId: null,
     evaluationSamples: null,
     hostCpu: false,
+    task: null,
+    gates: [],
   })
 
   const model = computed(() => models.value.find((item) => item.id === choice.modelId) ?? null)
@@ -102,6 +116,7 @@ export function useComparePlan(projectId: string): ComparePlan {
     () => (choice.calibrationSamples = null),
   )
 
+  const gates = computed(() => choice.gates.map((gate) => gate.trim()).filter((gate) => gate !== ''))
   const activeJob = computed(() => jobs.activeOf(projectId, 'compare'))
   const problem = computed(() => {
     if (!session.connected) return t('shell.reasons.disconnected')
@@ -112,6 +127,7 @@ export function useComparePlan(projectId: string): ComparePlan {
     if (!choice.device) return t('project.overview.needDevice')
     if (evaluationDataset.value?.missing)
       return t('common.missingFile', { path: evaluationDataset.value.path })
+    if (gates.value.some((gate) => gateProblem(gate) !== null)) return t('quality.gates.fix')
     return null
   })
 
@@ -129,6 +145,14 @@ export function useComparePlan(projectId: string): ComparePlan {
       ...(evaluationDataset.value && { evaluationDatasetId: evaluationDataset.value.id }),
       ...(choice.evaluationSamples !== null && { evaluationSamples: choice.evaluationSamples }),
       ...(choice.hostCpu && !onHostCpu.value && { hostCpu: true }),
+      ...(choice.task && {
+        task: {
+          path: choice.task.path,
+          ...(choice.task.count !== null && { count: choice.task.count }),
+          seed: choice.task.seed,
+        },
+      }),
+      ...(gates.value.length > 0 && { gates: gates.value }),
     }
   })
 

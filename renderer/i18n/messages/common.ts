@@ -180,6 +180,7 @@ export const common = section(
       quantize: '量化',
       benchmark: '性能测试',
       evaluate: '质量评估',
+      generate: '生成并评判',
       report: '写入结果',
       write: '写入文件',
       warmup: '预热',

@@ -69,7 +69,7 @@ export const quality = section(
       heatOf: '{label}: KL divergence of {count} tokens, largest {worst} nats at token {at}',
       token: 'token {at}: {nats} nats',
       scale: '{low} to {high} nats, logarithmic',
-      loss: 'Loss',
+      short: { loss: 'loss', kl: 'KL', other: '{metric}' },
     },
     metrics: {
       sqnr: 'SQNR',
@@ -216,7 +216,7 @@ export const quality = section(
       heatOf: '{label}：{count} 个 token 的 KL 散度，最大 {worst} nats，位于第 {at} 个 token',
       token: '第 {at} 个 token：{nats} nats',
       scale: '{low} 至 {high} nats，对数刻度',
-      loss: '损失',
+      short: { loss: '损失', kl: 'KL', other: '{metric}' },
     },
     metrics: {
       sqnr: 'SQNR',

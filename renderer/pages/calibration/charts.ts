@@ -22,9 +22,6 @@ export interface SampleBars {
   values: readonly number[]
   /** The last bars decide: so many. */
   deciding: number
-  decidingLabel: string
-  /** Height that the rule allows; null where it has none. */
-  limit: number | null
   tooltip: (index: number) => string
 }
 
@@ -33,7 +30,7 @@ export function sampleBars(palette: ChartPalette, data: SampleBars): ECBasicOpti
   const from = data.values.length - data.deciding
   return {
     ...baseOption(palette),
-    grid: { left: 4, right: 12, top: 20, bottom: 2, containLabel: true },
+    grid: { left: 4, right: 12, top: 8, bottom: 2, containLabel: true },
     legend: { show: false },
     tooltip: {
       ...tooltipOf(palette),
@@ -50,29 +47,13 @@ export function sampleBars(palette: ChartPalette, data: SampleBars): ECBasicOpti
         data: data.values.map((value, index) => ({
           value,
           itemStyle: {
-            color: index >= from ? palette.series[2] : palette.series[0],
+            ...(index >= from
+              ? { color: palette.series[2], decal: { ...HATCH, color: palette.pane } }
+              : { color: palette.series[0] }),
             borderRadius: [2, 2, 0, 0],
           },
         })),
         barCategoryGap: '25%',
-        ...(data.deciding > 0 && {
-          markLine: {
-            silent: true,
-            symbol: 'none',
-            label: {
-              formatter: data.decidingLabel,
-              position: 'insideEndTop',
-              rotate: 0,
-              align: 'left',
-              verticalAlign: 'bottom',
-              distance: [4, 0],
-              color: palette.ink2,
-              fontSize: 11,
-            },
-            lineStyle: { color: palette.ink3, type: [4, 3], width: 1 },
-            data: [{ xAxis: from }],
-          },
-        }),
       },
     ],
   }
@@ -123,7 +104,7 @@ export function clipHistogram(
   return {
     ...baseOption(palette),
     animation: false,
-    grid: { left: 4, right: 12, top: 22, bottom: 2, containLabel: true },
+    grid: { left: 4, right: 12, top: 8, bottom: 2, containLabel: true },
     legend: { show: false },
     tooltip: {
       ...tooltipOf(palette),
@@ -179,19 +160,20 @@ export function clipHistogram(
             z: role === 'other' ? 3 : 5,
             markLine: {
               symbol: 'none',
-              silent: role !== 'other',
               animation: false,
               lineStyle: look[role],
               label: {
-                show: role !== 'other',
+                show: false,
                 color: palette.ink,
+                backgroundColor: palette.pane,
+                padding: [2, 4],
                 fontSize: 11,
                 formatter: line.label,
-                position: 'end',
-                distance: role === 'selected' ? 12 : 2,
+                position: 'insideEndTop',
+                rotate: 0,
               },
               emphasis: { label: { show: true } },
-              data: [{ xAxis: line.low, label: { show: false } }, { xAxis: line.high }],
+              data: [{ xAxis: line.low }, { xAxis: line.high }],
             },
           })),
       ),

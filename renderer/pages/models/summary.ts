@@ -35,3 +35,18 @@ export function operatorCounts(summary: unknown, om: OmSummary | null): Operator
       : []
   return [...counts].sort((a, b) => b.count - a.count || a.type.localeCompare(b.type))
 }
+
+export type ConvertTarget = 'ascend' | 'qdq'
+
+/** The form that a quantized model can be converted to; null for one that is not quantized. */
+export function convertibleTo(operators: readonly { type: string }[]): ConvertTarget | null {
+  const types = new Set(operators.map(({ type }) => type))
+  if (types.has('AscendQuant')) return 'qdq'
+  return types.has('QuantizeLinear') || types.has('DequantizeLinear') ? 'ascend' : null
+}
+
+/** A file beside the source, named as quantization names its files. */
+export function convertedPath(source: string, to: ConvertTarget): string {
+  const stem = source.replace(/\.\w+$/, '').replace(/_(deploy|fake_quant)_model$/, '')
+  return `${stem}_${to === 'ascend' ? 'deploy' : 'fake_quant'}_model.onnx`
+}

@@ -30,6 +30,8 @@ export function stepsOption(
   return {
     ...baseOption(palette),
     grid: { left: 8, right: 24, top: 32, bottom: 4, containLabel: true },
+    // Symbols as the lines are drawn: dashes tell mean and worst apart.
+    legend: { ...(baseOption(palette).legend as object), icon: undefined, itemWidth: 24, itemHeight: 6 },
     tooltip: {
       ...(baseOption(palette).tooltip as object),
       axisPointer: { type: 'line', lineStyle: { color: palette.ink3 } },

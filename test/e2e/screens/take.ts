@@ -21,7 +21,7 @@ const quick = process.argv.includes('quick')
 const wanted = (name: string): boolean =>
   !only || only.some((page) => name === page || name.startsWith(`${page}-`))
 /** Pages that are the same without a finished comparison. */
-const WITHOUT_RUNS = /^(models|data|calibration|quantize|devices|settings|palette|shortcuts|picker)/
+const WITHOUT_RUNS = /^(models|data|calibration|quantize|devices|settings|palette|shortcuts|picker|setup)/
 const needsRuns = !only || only.some((page) => !WITHOUT_RUNS.test(page))
 const needsCalibration = !only || only.some((page) => page.startsWith('calibration'))
 
@@ -48,6 +48,11 @@ function screens(workspace: PreparedWorkspace): Screen[] {
     { name: 'home', hash: '#/' },
     { name: 'overview', hash: project },
     { name: 'models', hash: `${project}/models` },
+    {
+      name: 'models-lint',
+      hash: `${project}/models`,
+      act: async (page) => await click(page, page.getByRole('radio', { name: /^(Deploy check|部署检查)$/ })),
+    },
     { name: 'data', hash: `${project}/data` },
     { name: 'quantize', hash: quantize },
     { name: 'jobs', hash: `${project}/jobs` },

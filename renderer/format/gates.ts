@@ -1,6 +1,6 @@
 // Gates while they are written: completion of figure names and what is wrong so far. Pure.
-import { comparisonFigureNames } from '../../../contract/comparison-figures.ts'
-import { GateSyntaxError, parseGate } from '../../../contract/gates.ts'
+import { comparisonFigureNames } from '../../contract/comparison-figures.ts'
+import { GateSyntaxError, parseGate } from '../../contract/gates.ts'
 
 export interface Completion {
   /** Place of the word that a name replaces. */
