@@ -112,7 +112,9 @@ OrtStatus *findChannels(const Kernel &kernel, const Tensor &x, const Tensor &par
   const int64_t axis = kernel.axis < 0 ? kernel.axis + rank : kernel.axis;
   if (axis < 0 || axis >= rank || static_cast<size_t>(x.dims[static_cast<size_t>(axis)]) != parameter.count) {
     return ortCreateStatus(kernel.api, kOrtInvalidArgument,
-                           "AscendDequant or its bias: the number of values is not the size of the channel axis");
+                           kernel.kind == OpKind::Bias
+                               ? "AscendBias: the number of biases is not the size of the channel axis"
+                               : "AscendDequant: the number of scales is not the size of the channel axis");
   }
   channels.count = parameter.count;
   channels.inner = 1;

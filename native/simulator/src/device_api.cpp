@@ -1,108 +1,12 @@
-// Initialisation, errors, versions, devices and contexts.
-#include "model_registry.h"
-#include "runtime.h"
+// The functions for devices.
+#include "device_access.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdarg>
-#include <cstdio>
-#include <cstring>
-#include <fstream>
-#include <sstream>
+#include <algorithm>
 
 namespace ascendsim {
 namespace {
-
-constexpr char kVersion[] = "0.1.0";
-constexpr size_t kMaxConfigBytes = 10 * 1024 * 1024;
-
-/** Nesting of `{` and `[` in a JSON text outside strings; -1 when brackets do not match. */
-int jsonDepth(const std::string &text) {
-  std::string open;
-  int deepest = 0;
-  bool inString = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (inString) {
-      if (c == '\\') ++i;
-      if (c == '"') inString = false;
-    } else if (c == '"') {
-      inString = true;
-    } else if (c == '{' || c == '[') {
-      open += c;
-      deepest = std::max(deepest, static_cast<int>(open.size()));
-    } else if (c == '}' || c == ']') {
-      if (open.empty() || open.back() != (c == '}' ? '{' : '[')) return -1;
-      open.pop_back();
-    }
-  }
-  return open.empty() && !inString && deepest > 0 ? deepest : -1;
-}
-
-/** Value of a string member of acl.json ("" when absent); enough for the switches the simulator honours. */
-std::string jsonString(const std::string &text, const std::string &key) {
-  size_t at = text.find('"' + key + '"');
-  if (at == std::string::npos) return "";
-  at = text.find(':', at + key.size() + 2);
-  if (at == std::string::npos) return "";
-  const size_t begin = text.find_first_not_of(" \t\r\n", at + 1);
-  if (begin == std::string::npos || text[begin] != '"') return "";
-  const size_t end = text.find('"', begin + 1);
-  return end == std::string::npos ? "" : text.substr(begin + 1, end - begin - 1);
-}
-
-/** Reads and checks acl.json. */
-int readConfig(const char *path, std::string &text, const char *where) {
-  struct stat info {};
-  std::ifstream file(path, std::ios::binary);
-  if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) || !file) {
-    return fail(kInvalidFile, "EH0003", where, "Path %s is invalid. Reason: the file cannot be opened.", path);
-  }
-  if (static_cast<size_t>(info.st_size) > kMaxConfigBytes) {
-    return fail(kInvalidFile, "EH0004", where, "File %s is invalid. Reason: it is larger than 10 MB.", path);
-  }
-  std::ostringstream content;
-  content << file.rdbuf();
-  text = content.str();
-  const int depth = jsonDepth(text);
-  if (depth < 0 || depth > 10) {
-    return fail(kParseFile, "EH0004", where,
-                "File %s is invalid. Reason: it is not a JSON object, or nested deeper than 10 levels.", path);
-  }
-  return kSuccess;
-}
-
-/** Device for an id, or null with the message recorded. */
-Device *requireDevice(int64_t id, const char *where, int &status) {
-  Runtime &state = runtime();
-  if (state.settings.soc == nullptr) {
-    status = fail(kRtSocVersion, "EE1001", where, "ASCENDSIM_SOC is %s, which is no known SoC. Known: %s.",
-                  state.settings.socName.c_str(), knownSocs().c_str());
-    return nullptr;
-  }
-  Device *const device = state.device(id);
-  status = kSuccess;
-  if (device == nullptr) {
-    status = fail(kRtInvalidDeviceId, "EL0002", where, "Device id %lld is invalid. Expected value: [0, %zu).",
-                  static_cast<long long>(id), state.devices.size());
-  }
-  return device;
-}
-
-/** Makes a context with its default stream. */
-std::shared_ptr<Context> makeContext(Device &device, bool isDefault) {
-  auto context = std::make_shared<Context>(device, isDefault);
-  context->handle = runtime().contexts.add(context);
-  context->defaultStream = makeStream(*context, 0, 0, &context->defaultStreamHandle);
-  return context;
-}
-
-/** Ends the use of a device when nothing refers to it any more: its memory returns to the driver. */
-void closeDevice(Device &device) {
-  if (device.references > 0 || device.contexts > 0) return;
-  for (const auto &allocation : runtime().allocations.takeDevice(device.id)) releaseDevice(*allocation);
-}
 
 /** What aclrtResetDevice and aclrtResetDeviceForce share. */
 aclError resetDevice(int32_t deviceId, bool force, const char *where) {
@@ -125,120 +29,10 @@ aclError resetDevice(int32_t deviceId, bool force, const char *where) {
   return kSuccess;
 }
 
-int finalize(uint64_t *remaining, bool all, const char *where) {
-  Runtime &state = runtime();
-  const std::lock_guard<std::mutex> lock(state.mutex);
-  if (state.initCount == 0 && state.spareFinalizes > 0) {
-    --state.spareFinalizes;
-    if (remaining != nullptr) *remaining = 0;
-    return kSuccess;
-  }
-  if (state.initCount == 0) {
-    return fail(kRepeatFinalize, "EE1018", where, "aclFinalize is called without aclInit, or more than once.");
-  }
-  state.spareFinalizes = all ? state.initCount - 1 : 0;
-  state.initCount = all ? 0 : state.initCount - 1;
-  if (remaining != nullptr) *remaining = state.initCount;
-  if (state.initCount == 0) {
-    setProcessMessages(false);
-    state.exceptionCallback.store(nullptr);
-  }
-  return kSuccess;
-}
-
 }  // namespace
-
-void tearDown(const std::shared_ptr<Context> &context, bool force) {
-  Runtime &state = runtime();
-  for (const auto &[handle, stream] : state.streams.all()) {
-    if (stream->context.lock() != context) continue;
-    if (!force) stream->drain(-1);
-    state.streams.take(handle);
-    stream->stop();
-  }
-  context->alive.store(false);
-  unloadModelsOf(*context);
-  state.contexts.take(context->handle);
-}
-
 }  // namespace ascendsim
 
 using namespace ascendsim;
-
-aclError aclInit(const char *configPath) {
-  std::string config;
-  if (configPath != nullptr && *configPath != '\0') {
-    const int status = readConfig(configPath, config, __func__);
-    if (status != kSuccess) return status;
-  }
-  Runtime &state = runtime();
-  const std::lock_guard<std::mutex> lock(state.mutex);
-  if (state.initCount > 0) {
-    ++state.initCount;
-    return ACL_FAIL(kRepeatInitialize, "EE1018", "aclInit has been called before in this process.");
-  }
-  state.refreshSettings();
-  state.initCount = 1;
-  state.spareFinalizes = 0;
-  setProcessMessages(jsonString(config, "err_msg_mode") == "1");
-  return kSuccess;
-}
-
-aclError aclFinalize(void) { return finalize(nullptr, true, __func__); }
-
-aclError aclFinalizeReference(uint64_t *refCount) {
-  ACL_REQUIRE(refCount);
-  return finalize(refCount, false, __func__);
-}
-
-const char *aclGetRecentErrMsg(void) { return takeRecentMessage(); }
-
-aclError aclrtPeekAtLastError(aclrtLastErrLevel) { return lastTaskError(false); }
-
-aclError aclrtGetLastError(aclrtLastErrLevel) { return lastTaskError(true); }
-
-aclError aclrtGetVersion(int32_t *majorVersion, int32_t *minorVersion, int32_t *patchVersion) {
-  ACL_REQUIRE(majorVersion);
-  ACL_REQUIRE(minorVersion);
-  ACL_REQUIRE(patchVersion);
-  *majorVersion = 1;
-  *minorVersion = 17;
-  *patchVersion = 0;
-  return kSuccess;
-}
-
-aclError aclsysGetVersionStr(char *pkgName, char *versionStr) {
-  ACL_REQUIRE(pkgName);
-  ACL_REQUIRE(versionStr);
-  snprintf(versionStr, 128, "ascendsim-%s", kVersion);
-  return kSuccess;
-}
-
-aclError aclsysGetVersionNum(char *pkgName, int32_t *versionNum) {
-  ACL_REQUIRE(pkgName);
-  ACL_REQUIRE(versionNum);
-  *versionNum = 100'000;  // major * 10^7 + minor * 10^5 + patch * 10^3 of 0.1.0
-  return kSuccess;
-}
-
-const char *aclrtGetSocName(void) {
-  const Settings &settings = runtime().settings;
-  if (settings.soc != nullptr) return settings.soc->name;
-  ACL_FAIL(kRtSocVersion, "EE1001", "ASCENDSIM_SOC is %s, which is no known SoC. Known: %s.",
-           settings.socName.c_str(), knownSocs().c_str());
-  return nullptr;
-}
-
-void aclAppLog(int logLevel, const char *func, const char *, uint32_t, const char *fmt, ...) {
-  if (func == nullptr || fmt == nullptr) return;
-  char text[1024];
-  va_list arguments;
-  va_start(arguments, fmt);
-  vsnprintf(text, sizeof text, fmt, arguments);
-  va_end(arguments);
-  static const char *const levels[] = {"DEBUG", "INFO", "WARNING", "ERROR"};
-  logLine(logLevel >= 0 && logLevel < 4 ? levels[logLevel] : "EVENT", func, text);
-}
 
 aclError aclrtSetDevice(int32_t deviceId) {
   int status = kSuccess;
@@ -277,10 +71,8 @@ aclError aclrtGetRunMode(aclrtRunMode *runMode) {
 }
 
 aclError aclrtSynchronizeDeviceWithTimeout(int32_t timeout) {
-  if (timeout == 0 || timeout < -1) {
-    return ACL_FAIL(kRtParamInvalid, "EE1001", "The argument is invalid. Reason: timeout %d is neither -1 nor positive.",
-                    timeout);
-  }
+  const int checked = checkTimeout(timeout, __func__);
+  if (checked != kSuccess) return checked;
   ACL_CONTEXT(context);
   const uint64_t deadline = wallNs() + static_cast<uint64_t>(timeout < 0 ? 0 : timeout) * 1'000'000;
   for (const auto &[handle, stream] : runtime().streams.all()) {
@@ -413,69 +205,6 @@ aclError aclrtSetTsDevice(int tsId) {
   }
   return kSuccess;
 }
-
-aclError aclrtCreateContext(aclrtContext *context, int32_t deviceId) {
-  ACL_REQUIRE(context);
-  int status = kSuccess;
-  Runtime &state = runtime();
-  const std::lock_guard<std::mutex> lock(state.mutex);
-  Device *const device = requireDevice(deviceId, __func__, status);
-  if (device == nullptr) return status;
-  std::shared_ptr<Context> made = makeContext(*device, false);
-  ++device->contexts;
-  *context = made->handle;
-  setCurrentContext(std::move(made));
-  return kSuccess;
-}
-
-aclError aclrtDestroyContext(aclrtContext context) {
-  ACL_REQUIRE(context);
-  Runtime &state = runtime();
-  const std::shared_ptr<Context> found = state.contexts.find(context);
-  if (found == nullptr) {
-    return ACL_FAIL(kRtInvalidHandle, "EE1001",
-                    "The argument is invalid. Reason: the context does not exist or has been destroyed.");
-  }
-  if (found->isDefault) {
-    return ACL_FAIL(kRtParamInvalid, "EE1001",
-                    "The argument is invalid. Reason: the default context ends with aclrtResetDevice.");
-  }
-  if (!found->alive.exchange(false)) {
-    return ACL_FAIL(kRtInvalidHandle, "EE1001", "The argument is invalid. Reason: the context is being destroyed.");
-  }
-  tearDown(found, false);
-  const std::lock_guard<std::mutex> lock(state.mutex);
-  --found->device.contexts;
-  closeDevice(found->device);
-  return kSuccess;
-}
-
-aclError aclrtSetCurrentContext(aclrtContext context) {
-  ACL_REQUIRE(context);
-  std::shared_ptr<Context> found = runtime().contexts.find(context);
-  if (found == nullptr || !found->alive.load()) {
-    return ACL_FAIL(kRtInvalidHandle, "EE1001",
-                    "The argument is invalid. Reason: the context does not exist or has been destroyed.");
-  }
-  setCurrentContext(std::move(found));
-  return kSuccess;
-}
-
-aclError aclrtGetCurrentContext(aclrtContext *context) {
-  ACL_REQUIRE(context);
-  ACL_CONTEXT(current);
-  *context = current->handle;
-  return kSuccess;
-}
-
-aclError aclrtCtxGetCurrentDefaultStream(aclrtStream *stream) {
-  ACL_REQUIRE(stream);
-  ACL_CONTEXT(context);
-  *stream = context->defaultStreamHandle;
-  return kSuccess;
-}
-
-const char *ascendsim_version(void) { return kVersion; }
 
 uint64_t ascendsim_device_time_ns(int device) {
   const Device *const found = runtime().device(device);

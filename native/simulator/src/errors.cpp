@@ -69,9 +69,10 @@ const Title kTitles[] = {
     {"EE1023", "Resource_Error", "Release objects that are not used any more."},
     {"EL0002", "Invalid_Device_Id", "Use a device id below the count that aclrtGetDeviceCount returns."},
     {"EL0004", "Resource_Error_Out_of_Memory", "Free device memory, use a smaller model or batch, or a device with more memory."},
-    {"E10001", "Invalid_Argument", "Compile the model for this device again."},
+    {"E10001", "Invalid_Argument", "Check the value. A model file must be complete and compiled for this device."},
     {"E13001", "Invalid_File_Path", "Check that the file exists and can be read."},
     {"E13025", "Invalid_Input_Tensor", "Give a buffer of the size that the model description reports."},
+    {"E19999", "Inner_Error", "Install ONNX Runtime, or set ASCENDSIM_ORT to the path of libonnxruntime.so.1."},
     {"E13031", "Invalid_Output_Tensor", "Give a buffer of the size that the model description reports."},
 };
 

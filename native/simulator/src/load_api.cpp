@@ -1,5 +1,6 @@
 // Loading and unloading models, size queries, load options.
 #include "model.h"
+#include "ort_api.h"
 
 #include <cstring>
 #include <new>
@@ -22,11 +23,9 @@ int readyToLoad(const char *where) {
   if (!runtime().initialised()) {
     return fail(kGeNotInitialised, "EE1018", where, "aclInit must be called before a model is loaded.");
   }
-  if (currentContext() == nullptr) {
-    return fail(kRtContextNull, "EE1018", where,
-                "No context is current on this thread. Call aclrtSetDevice or aclrtSetCurrentContext first.");
-  }
-  return kSuccess;
+  int status = kSuccess;
+  requireContext(where, status);
+  return status;
 }
 
 /** Checks a buffer that the application gives for a model. */
@@ -103,9 +102,14 @@ int loadSource(OmSource &source, const ModelMemory &memory, uint32_t *modelId, c
                 static_cast<unsigned long long>(context->device.capacity - context->device.used()),
                 static_cast<unsigned long long>(context->device.capacity), context->device.id);
   }
+  std::string reason;
+  if (loadOrt(reason) == nullptr) {
+    context->device.release(needed);
+    return fail(kGeFailure, "E19999", where, "The model cannot be executed. Reason: %s.", reason.c_str());
+  }
   const OmLayout::Part *const weights = layout.find(kWeightsPart);
   const Bytes payload = weights != nullptr ? source.read(weights->offset, weights->size) : Bytes{};
-  std::string reason = "it has no payload";
+  reason = "it has no payload";
   std::unique_ptr<Executor> executor;
   if (payload.data != nullptr) executor = Executor::create(payload, info, state.settings.threads, reason);
   if (executor == nullptr) {

@@ -142,12 +142,9 @@ aclError mallocDevice(void **devPtr, size_t size, int policy, bool slack, const 
     return fail(kRtInvalidMallocType, "EE1001", where,
                 "The argument is invalid. Reason: %d is not a memory allocation policy.", policy);
   }
-  const std::shared_ptr<Context> context = currentContext();
-  if (context == nullptr) {
-    return fail(kRtContextNull, "EE1018", where,
-                "No context is current on this thread. Call aclrtSetDevice or aclrtSetCurrentContext first.");
-  }
   int status = kSuccess;
+  const std::shared_ptr<Context> context = requireContext(where, status);
+  if (context == nullptr) return status;
   const std::shared_ptr<Allocation> allocation =
       allocateDevice(context->device, size, policy, slack, where, status);
   if (allocation != nullptr) *devPtr = reinterpret_cast<void *>(allocation->base);

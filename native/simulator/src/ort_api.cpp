@@ -47,8 +47,7 @@ const OrtApi *loadOrt(std::string &error) {
   void *const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     const char *reason = dlerror();
-    error = "ONNX Runtime cannot be loaded: " + std::string(reason != nullptr ? reason : path.c_str()) +
-            " (set ASCENDSIM_ORT to the path of libonnxruntime.so.1)";
+    error = "ONNX Runtime cannot be loaded: " + std::string(reason != nullptr ? reason : path.c_str());
     return nullptr;
   }
   using GetBase = const OrtApiBase *();

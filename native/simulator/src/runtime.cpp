@@ -52,6 +52,21 @@ std::shared_ptr<Context> currentContext() {
 
 void setCurrentContext(std::shared_ptr<Context> context) { threadContext = std::move(context); }
 
+std::shared_ptr<Context> requireContext(const char *where, int &status) {
+  std::shared_ptr<Context> context = currentContext();
+  status = context != nullptr
+               ? static_cast<int>(kSuccess)
+               : fail(kRtContextNull, "EE1018", where,
+                      "No context is current on this thread. Call aclrtSetDevice or aclrtSetCurrentContext first.");
+  return context;
+}
+
+int checkTimeout(int32_t timeout, const char *where) {
+  if (timeout == -1 || timeout > 0) return kSuccess;
+  return fail(kRtParamInvalid, "EE1001", where,
+              "The argument is invalid. Reason: timeout %d is neither -1 nor positive.", timeout);
+}
+
 std::shared_ptr<Stream> makeStream(Context &context, uint32_t priority, uint32_t flags, aclrtStream *handle) {
   auto stream = std::make_shared<Stream>(context, runtime().streamCount.fetch_add(1), priority, flags);
   *handle = runtime().streams.add(stream);
@@ -59,13 +74,8 @@ std::shared_ptr<Stream> makeStream(Context &context, uint32_t priority, uint32_t
 }
 
 std::shared_ptr<Stream> resolveStream(aclrtStream handle, const char *where, int &status) {
-  const std::shared_ptr<Context> context = currentContext();
-  if (context == nullptr) {
-    status = fail(kRtContextNull, "EE1018", where,
-                  "No context is current on this thread. Call aclrtSetDevice or aclrtSetCurrentContext first.");
-    return nullptr;
-  }
-  status = kSuccess;
+  const std::shared_ptr<Context> context = requireContext(where, status);
+  if (context == nullptr) return nullptr;
   if (handle == nullptr) return context->defaultStream;
   std::shared_ptr<Stream> stream = runtime().streams.find(handle);
   if (stream == nullptr) {

@@ -221,6 +221,9 @@ Runtime &runtime();
 
 /** The calling thread's context when it is alive, else null. */
 std::shared_ptr<Context> currentContext();
+
+/** The calling thread's context. Without one returns null with `status` set and the message recorded. */
+std::shared_ptr<Context> requireContext(const char *where, int &status);
 void setCurrentContext(std::shared_ptr<Context> context);
 
 /**
@@ -228,6 +231,9 @@ void setCurrentContext(std::shared_ptr<Context> context);
  * set (no context, not a stream, stream of another context) and the message recorded.
  */
 std::shared_ptr<Stream> resolveStream(aclrtStream handle, const char *where, int &status);
+
+/** Refuses a timeout that is neither -1 (for ever) nor positive. In milliseconds. */
+int checkTimeout(int32_t timeout, const char *where);
 
 /** Makes a stream of `context` and its handle. */
 std::shared_ptr<Stream> makeStream(Context &context, uint32_t priority, uint32_t flags, aclrtStream *handle);
@@ -250,9 +256,8 @@ void reportException(const ExceptionRecord &record);
 }  // namespace ascendsim
 
 /** Fetches the current context or returns 107002. */
-#define ACL_CONTEXT(name)                                                                                             \
-  const std::shared_ptr<::ascendsim::Context> name = ::ascendsim::currentContext();                                   \
-  if (name == nullptr) {                                                                                              \
-    return ACL_FAIL(kRtContextNull, "EE1018",                                                                         \
-                    "No context is current on this thread. Call aclrtSetDevice or aclrtSetCurrentContext first."); \
-  }
+#define ACL_CONTEXT(name)                                                              \
+  int name##Status = ::ascendsim::kSuccess;                                            \
+  const std::shared_ptr<::ascendsim::Context> name =                                   \
+      ::ascendsim::requireContext(__func__, name##Status);                             \
+  if (name == nullptr) return name##Status;

@@ -222,6 +222,7 @@ describe('C programs', () => {
       ASCENDSIM_ORT: at('nothing.so'),
     })
     expect(result.code).toBe(1)
-    expect(result.stderr).toContain('ASCENDSIM_ORT')
+    expect(result.stderr).toContain('ONNX Runtime cannot be loaded')
+    expect(result.stderr).toContain('Solution: Install ONNX Runtime, or set ASCENDSIM_ORT')
   })
 })
