@@ -22,7 +22,13 @@ import {
   replacedConstants,
   type SharedQuant,
 } from './plan.ts'
-import { forgetValueInfo, NodeInsertions, putInitializer, removeReplacedConstants } from './rewrite.ts'
+import {
+  forgetValueInfo,
+  NodeInsertions,
+  putInitializer,
+  removeReplacedConstants,
+  setBias,
+} from './rewrite.ts'
 import { dequantScale, packDequantScale, quantAttributeScale } from './rules.ts'
 import { writeWeightOnly } from './weight-only.ts'
 import type { WeightStore } from './weight-spill.ts'
@@ -100,7 +106,7 @@ function makeInteger(
   if (!plan.bias) return add ?? node
   putInitializer(model, plan.bias)
   if (add) add.inputs = [node.outputs[0] ?? '', plan.bias.name]
-  else node.inputs[2] = plan.bias.name
+  else setBias(node, plan.bias.name)
   return add ?? node
 }
 

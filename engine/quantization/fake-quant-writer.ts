@@ -20,7 +20,13 @@ import {
   type SharedQuant,
   type WeightOnlyPlan,
 } from './plan.ts'
-import { forgetValueInfo, NodeInsertions, putInitializer, removeReplacedConstants } from './rewrite.ts'
+import {
+  forgetValueInfo,
+  NodeInsertions,
+  putInitializer,
+  removeReplacedConstants,
+  setBias,
+} from './rewrite.ts'
 import { dequantScale } from './rules.ts'
 
 /** int8 -> uint8: the same grid, shifted. */
@@ -200,7 +206,7 @@ function rewriteLayer(
     const bias = biasNodes(model, plan, plan.bias)
     insertions.before(node, ...bias.nodes)
     if (add) add.inputs = [node.outputs[0] ?? '', bias.output]
-    else node.inputs[2] = bias.output
+    else setBias(node, bias.output)
   }
   if (!float16) return
   addOutputCast(plan, add ?? node, insertions)

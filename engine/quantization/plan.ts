@@ -8,7 +8,7 @@ import { type ObservedRange, observerKey, type ObserverSpec } from '../calibrati
 import { FreshNames } from '../calibration/fresh-names.ts'
 import { DataType, makeTensor, type Model, type Node, type Tensor, tensorBytes } from '../onnx/index.ts'
 import { type ConstantValue, constantValues } from './constants.ts'
-import type { LayerAnatomy } from './layers.ts'
+import { inputAxis, type LayerAnatomy } from './layers.ts'
 import { Ownership } from './ownership.ts'
 import type { ChosenPool } from './pooling.ts'
 import {
@@ -141,7 +141,9 @@ export function weightVariant(layer: ChosenLayer): string {
   const { weight } = layer.anatomy
   const activation = layer.precision === 'w8a16' || layer.precision === 'w4a16'
   const given = layer.given && [...layer.given.scales]
-  const grid = [layer.weightBits, layer.weightMethod, weightLayout(layer), activation, given]
+  // INT4 is packed along the input channels, which a Conv and a ConvTranspose have on different axes.
+  const packing = layer.weightBits === 4 ? inputAxis(layer.anatomy) : null
+  const grid = [layer.weightBits, layer.weightMethod, weightLayout(layer), activation, packing, given]
   return JSON.stringify([weight.name, weight.transposed, weight.dataType, ...grid])
 }
 

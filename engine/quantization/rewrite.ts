@@ -5,6 +5,7 @@ import {
   indexGraph,
   type Model,
   type Node,
+  removeAttribute,
   removeUnusedInitializers,
   type Tensor,
 } from '../onnx/index.ts'
@@ -64,6 +65,12 @@ export function removeReplacedConstants(graph: Graph, constants: readonly Consta
     index = indexGraph(graph)
   }
   removeUnusedInitializers(graph)
+}
+
+/** Connects the bias of a layer. A Gemm that had none may carry any factor for it: that would now scale the bias. */
+export function setBias(node: Node, name: string): void {
+  node.inputs[2] = name
+  removeAttribute(node, 'beta')
 }
 
 /** Forgets the recorded types of values whose type changed. */

@@ -3,6 +3,7 @@ import { AppError } from '../../../contract/errors/index.ts'
 import { intAttribute, type Node, nodeLabel, removeAttribute } from '../../onnx/index.ts'
 import { constantValues } from '../constants.ts'
 import { examineLayers, type LayerAnatomy } from '../layers.ts'
+import { setBias } from '../rewrite.ts'
 import type { ModelEditor } from './model-editor.ts'
 import {
   channelCount,
@@ -92,11 +93,7 @@ export class LinearLayer {
 
   #connectBias(name: string): void {
     if (this.add) this.add.inputs = [this.node.outputs[0] ?? '', name]
-    else {
-      this.node.inputs[2] = name
-      // A Gemm without a bias may carry any factor for it.
-      removeAttribute(this.node, 'beta')
-    }
+    else setBias(this.node, name)
   }
 }
 

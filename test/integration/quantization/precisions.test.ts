@@ -146,6 +146,25 @@ describe('INT4 weights (w4a8)', () => {
     ])
   })
 
+  it('is packed for each layer of a weight that a Conv and a ConvTranspose share', async () => {
+    const tied = {
+      ...CONV,
+      nodes: [
+        { ...CONV.nodes[0]!, inputs: ['x', 'w'], outputs: ['code'] },
+        {
+          opType: 'ConvTranspose',
+          name: 'back',
+          inputs: ['code', 'w'],
+          outputs: ['y'],
+          attributes: { pads: [1, 1, 1, 1] },
+        },
+      ],
+      initializers: [weights('w', [6, 4, 3, 3])],
+    }
+    const { deploy, twin } = await outcome(tied, { precision: 'w4a8', weight: { per_channel: false } })
+    expect(sqnr(deploy(), twin)).toBeGreaterThan(90)
+  })
+
   it('is named in the record', async () => {
     const { result } = await outcome(CONV, { precision: 'w4a8' })
     const [record] = parseRecords(readFileSync(result.recordPath, 'utf8'), 'record')

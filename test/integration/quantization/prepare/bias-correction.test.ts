@@ -79,6 +79,13 @@ const CASES: Record<string, Case> = {
     channels: 4,
     axis: -1,
   },
+  'a Gemm without a bias that carries a factor for one': {
+    input: [16, 6],
+    nodes: [node('Gemm', 'layer', ['x', 'w'], 'y', { beta: { float: 0.25 } })],
+    initializers: [tensor('w', [6, 4], 1)],
+    channels: 4,
+    axis: -1,
+  },
   'a product with its bias behind': {
     input: [1, 16, 6],
     nodes: [node('MatMul', 'layer', ['x', 'w'], 'p'), node('Add', 'add', ['p', 'b'], 'y')],
