@@ -63,7 +63,7 @@ export const models = section(
       cleanText: 'No constraint of ATC that can be seen in the file is broken for {soc}.',
       more: 'and {count} more like it',
       show: 'Show layer',
-      showLayer: 'Show {node} in the table of layers',
+      showLayer: 'Show layer {node}',
     },
     convert: {
       to: { ascend: 'Convert to Ascend', qdq: 'Convert to QDQ' },
@@ -152,7 +152,7 @@ export const models = section(
       cleanText: '就文件可见部分而言，未违反 {soc} 上的任何 ATC 约束。',
       more: '另有 {count} 处同类问题',
       show: '显示层',
-      showLayer: '在层表中显示 {node}',
+      showLayer: '显示层 {node}',
     },
     convert: {
       to: { ascend: '转换为 Ascend', qdq: '转换为 QDQ' },

@@ -11,6 +11,11 @@ export function rowKey(row: Pick<CalibrationTensorRow, 'tensor' | 'layers'>): st
   return `${row.layers[0] ?? ''}\n${row.tensor}`
 }
 
+/** `/unet/mid/conv/Conv` -> `unet/mid/conv`: the operator that exporters append says nothing where it is the only one. */
+export function shortLayer(name: string): string {
+  return name.startsWith('/') ? name.slice(1).replace(/(?<=.)\/[A-Z][A-Za-z0-9]*$/, '') : name
+}
+
 /** A method with its percentile, where that is what tells results apart. */
 export function methodKey({ method, percentile }: Pick<MethodResult, 'method' | 'percentile'>): string {
   return percentile === null ? method : `${method} ${percentile}`
@@ -25,6 +30,14 @@ function rank(sqnr: number | null): number {
 export function bestMethod(methods: readonly MethodResult[]): MethodResult | null {
   return methods.reduce<MethodResult | null>(
     (best, method) => (best === null || rank(method.sqnr_db) > rank(best.sqnr_db) ? method : best),
+    null,
+  )
+}
+
+/** The row of the least SQNR of what the recipe chose; the earlier of equals. */
+export function worstRow<Row extends Pick<CalibrationTensorRow, 'chosen'>>(rows: readonly Row[]): Row | null {
+  return rows.reduce<Row | null>(
+    (worst, row) => (worst === null || rank(row.chosen.sqnr_db) < rank(worst.chosen.sqnr_db) ? row : worst),
     null,
   )
 }

@@ -33,8 +33,10 @@ import {
   outlierBars,
   overrideFor,
   rowKey,
+  shortLayer,
   usesMethod,
   verdictTone,
+  worstRow,
 } from '../../../renderer/pages/calibration/report.ts'
 import { severityTone, socChoices } from '../../../renderer/pages/models/lint.ts'
 import { convertedPath, convertibleTo } from '../../../renderer/pages/models/summary.ts'
@@ -96,6 +98,13 @@ describe('methods of a tensor', () => {
     expect(bestMethod([])).toBeNull()
   })
 
+  it('the worst row has the lowest SQNR; one without error is never it while another has some', () => {
+    const row = (sqnr: number | null) => ({ chosen: method('min_max', sqnr) })
+    const rows = [row(null), row(30), row(20), row(20)]
+    expect(worstRow(rows)).toBe(rows[2])
+    expect(worstRow([])).toBeNull()
+  })
+
   it('the gain is never negative; without error there is nothing to gain', () => {
     const row = (chosen: number | null, best: number | null) =>
       gainDb({ chosen: method('min_max', chosen), best: { method: 'mse', sqnr_db: best } })
@@ -114,6 +123,13 @@ describe('methods of a tensor', () => {
     expect(comparedMethods({ chosen: methods[0]!, methods })).toEqual(methods)
     const own = method('percentile', 19, { percentile: 98 })
     expect(comparedMethods({ chosen: own, methods })).toEqual([own, ...methods])
+  })
+
+  it('layers are shown without the operator that exporters append, unless a number tells several apart', () => {
+    expect(shortLayer('/unet/mid/conv/Conv')).toBe('unet/mid/conv')
+    expect(shortLayer('/unet/attn/MatMul_1')).toBe('unet/attn/MatMul_1')
+    expect(shortLayer('/Conv')).toBe('Conv')
+    expect(shortLayer('conv1')).toBe('conv1')
   })
 
   it('rows of one tensor that two layers read differently have different keys', () => {
