@@ -11,7 +11,7 @@ export const recipeFormSchema = z.enum(['recipe', 'amct_tool', 'amct_json', 'amc
 export type RecipeForm = z.infer<typeof recipeFormSchema>
 
 /** Everything that may be lost or changed on the way from one form or format to another. */
-const noteTexts = {
+export const interopNotes = {
   // Reading AMCT's configurations.
   batch_num: {
     en: 'batch_num {count}: a recipe says nothing about the amount of data; limit it with --count.',
@@ -110,17 +110,9 @@ const noteTexts = {
     en: 'AMCT has no counterpart of {what}: left out.',
     zh: 'AMCT 没有与 {what} 对应的功能：已忽略。',
   },
-  adaround_types: {
-    en: 'AMCT rounds only Conv, ConvTranspose, Gemm and MatMul with ada_quantize.',
-    zh: 'AMCT 的 ada_quantize 仅支持 Conv、ConvTranspose、Gemm 和 MatMul。',
-  },
   wildcard: {
     en: '"{pattern}" in {list} names several layers, which AMCT cannot: left out. With the model it is written layer by layer.',
     zh: '{list} 中的 "{pattern}" 表示多个层，AMCT 无法表达：已忽略。提供模型后可逐层写出。',
-  },
-  no_layer: {
-    en: '"{pattern}" in {list} names no layer of the model that can be quantized: left out.',
-    zh: '{list} 中的 "{pattern}" 不对应模型中可量化的层：已忽略。',
   },
   name_lost: {
     en: 'The name of the recipe is left out.',
@@ -182,10 +174,10 @@ const noteTexts = {
   },
 } satisfies Record<string, Record<Locale, string>>
 
-export type InteropNoteCode = keyof typeof noteTexts
+export type InteropNoteCode = keyof typeof interopNotes
 
 export const interopNoteSchema = z.object({
-  code: z.enum(Object.keys(noteTexts) as [InteropNoteCode, ...InteropNoteCode[]]),
+  code: z.enum(Object.keys(interopNotes) as [InteropNoteCode, ...InteropNoteCode[]]),
   details: z.record(z.string(), z.union([z.string(), z.number()])),
 })
 export type InteropNote = z.infer<typeof interopNoteSchema>
@@ -196,5 +188,5 @@ export function makeNote(code: InteropNoteCode, details: InteropNote['details'] 
 
 /** The text of a note. */
 export function noteText(note: InteropNote, locale: Locale = 'en'): string {
-  return fillText(noteTexts[note.code][locale], note.details)
+  return fillText(interopNotes[note.code][locale], note.details)
 }

@@ -2,7 +2,7 @@
 import type { InteropNote } from '../../../contract/interop.ts'
 import { AppError } from '../../../contract/errors/index.ts'
 import { checkWritable } from '../../common/files.ts'
-import { type Model, openModel, saveModel, type SavedModel, validateModel } from '../../onnx/index.ts'
+import { type Model, openModel, saveModel, type SavedModel } from '../../onnx/index.ts'
 import { WEIGHT_ONLY_PRODUCT } from '../weight-only.ts'
 import { WeightSpill } from '../weight-spill.ts'
 import { isPair } from './constants.ts'
@@ -48,7 +48,6 @@ export interface ConvertResult {
 export function convertModelFile(request: ConvertRequest): ConvertResult {
   checkWritable(request.outputPath)
   const source = openModel(request.modelPath)
-  validateModel(source)
   const to = request.to ?? conversionTarget(source)
   using spill = new WeightSpill(request.outputPath)
   const { model, notes } = to === 'ascend' ? convertQdqToAscend(source, spill) : convertAscendToQdq(source)

@@ -1,6 +1,6 @@
 // The integer weight and bias of a layer as Ascend takes them: scales on the output channels of convolutions, one scale for
 // products, INT32 biases on the grid of the accumulator.
-import { DataType, intAttribute, type Node, type TensorData } from '../../onnx/index.ts'
+import { intAttribute, type Node, type TensorData } from '../../onnx/index.ts'
 import {
   quantizeBias,
   quantizeWeight,
@@ -148,6 +148,3 @@ export function integerBias(bias: ConstantBias, activationScale: number, scales:
   )
   return { ...rounded, error }
 }
-
-/** Element type of the written weight: one integer per byte, INT4 included until it is packed. */
-export const WEIGHT_TYPE = DataType.INT8

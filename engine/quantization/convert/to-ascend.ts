@@ -10,7 +10,6 @@ import {
   DataType,
   type Graph,
   indexGraph,
-  intAttribute,
   makeNode,
   makeTensor,
   type Model,
@@ -19,6 +18,7 @@ import {
   removeUnusedInitializers,
   subgraphs,
   type Tensor,
+  validateModel,
   visitGraphs,
 } from '../../onnx/index.ts'
 import { buildDeployModel } from '../deploy-writer.ts'
@@ -26,6 +26,7 @@ import type { LayerPlan, PoolPlan, QuantizationPlan, SharedQuant } from '../plan
 import { putInitializer } from '../rewrite.ts'
 import { quantAttributeScale } from '../rules.ts'
 import { memoryStore, type WeightStore } from '../weight-spill.ts'
+import { anatomyOf } from './anatomy.ts'
 import { isPair } from './constants.ts'
 import { integerBias } from './layer-weights.ts'
 import type { Grid } from './pairs.ts'
@@ -274,30 +275,10 @@ class AscendConverter {
     else if (bias) node.inputs[2] = bias.name
     const tensor = this.#tensor(layer.input)
     const quant = this.#quant(name, tensor, grid)
-    const groups = intAttribute(node, 'group', 1)
-    const constant = (stored: Tensor) => ({
-      stored,
-      name: stored.name,
-      dataType: stored.dataType,
-      transposed: false,
-      via: [],
-    })
+    const placed = { node, add, activation: tensor, weight, bias, float16: grid.float16 }
     return (place) => ({
       name,
-      anatomy: {
-        nodeIndex: place.get(node) ?? 0,
-        opType: node.opType,
-        activation: tensor,
-        weight: constant(weight),
-        weightDims: [...weight.dims],
-        group: node.opType === 'ConvTranspose' ? groups : 1,
-        groups,
-        outputChannels: bias?.dims[0] ?? scales.length,
-        ...(bias && { bias: constant(bias) }),
-        ...(add && { addIndex: place.get(add) ?? 0 }),
-        output: (add ?? node).outputs[0] ?? '',
-        float16: grid.float16,
-      },
+      anatomy: anatomyOf(placed, place),
       precision: bits === 4 ? 'w4a8' : 'int8',
       quant,
       activation: this.#activation(tensor, grid),
@@ -385,9 +366,10 @@ class AscendConverter {
 /**
  * Converts a QDQ model (ONNX Runtime's quantize_static, PyTorch's QAT exports, our own twin) to the form ATC takes.
  * @param store Where packed weights are kept until the model is written; memory by default.
- * @throws E_CONVERT_MODEL, E_CONVERT_LAYER, E_BIAS_OVERFLOW
+ * @throws E_CONVERT_MODEL, E_CONVERT_LAYER, E_BIAS_OVERFLOW, E_ONNX_*
  */
 export function convertQdqToAscend(model: Model, store: WeightStore = memoryStore): Conversion {
+  validateModel(model)
   checkForm(model)
   const converter = new AscendConverter(model)
   return { model: converter.convert(store), notes: converter.notes }

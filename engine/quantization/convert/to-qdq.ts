@@ -17,11 +17,13 @@ import {
   removeUnusedInitializers,
   type Tensor,
   upgradeOpset,
+  validateModel,
 } from '../../onnx/index.ts'
 import { buildFakeQuantModel } from '../fake-quant-writer.ts'
 import type { LayerPlan, PoolPlan, QuantizationPlan, SharedQuant } from '../plan.ts'
 import { putInitializer } from '../rewrite.ts'
 import { WEIGHT_ONLY_PRODUCT } from '../weight-only.ts'
+import { anatomyOf } from './anatomy.ts'
 import { AscendLayers, type DeployLayer, type QuantGrid } from './ascend-layers.ts'
 import type { Conversion } from './to-ascend.ts'
 
@@ -189,31 +191,11 @@ class QdqConverter {
     putInitializer(this.#model, weight)
     node.inputs[1] = weight.name
     const scales = steps.map((step) => step / scale)
-    const groups = intAttribute(node, 'group', 1)
-    const constant = (stored: Tensor) => ({
-      stored,
-      name: stored.name,
-      dataType: stored.dataType,
-      transposed: false,
-      via: [],
-    })
     const bias = layer.bias && { ...layer.bias, dims: [layer.bias.dims.reduce((a, b) => a * b, 1)] }
+    const placed = { node, add, activation: tensor, weight, bias, float16 }
     return (place) => ({
       name,
-      anatomy: {
-        nodeIndex: place.get(node) ?? 0,
-        opType: node.opType,
-        activation: tensor,
-        weight: constant(weight),
-        weightDims: [...weight.dims],
-        group: node.opType === 'ConvTranspose' ? groups : 1,
-        groups,
-        outputChannels: bias?.dims[0] ?? scales.length,
-        ...(bias && { bias: constant(bias) }),
-        ...(add && { addIndex: place.get(add) ?? 0 }),
-        output,
-        float16,
-      },
+      anatomy: anatomyOf(placed, place),
       precision: layer.weight?.bits === 4 ? 'w4a8' : 'int8',
       quant,
       activation,
@@ -296,9 +278,10 @@ class QdqConverter {
 
 /**
  * Converts a deploy model to QDQ.
- * @throws E_CONVERT_MODEL, E_CONVERT_LAYER
+ * @throws E_CONVERT_MODEL, E_CONVERT_LAYER, E_ONNX_*
  */
 export function convertAscendToQdq(model: Model): Conversion {
+  validateModel(model)
   checkForm(model)
   const converter = new QdqConverter(model)
   return { model: converter.convert(), notes: converter.notes }

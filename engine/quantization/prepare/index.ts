@@ -13,11 +13,12 @@ import {
 import { cloneModel, type Model, type Node } from '../../onnx/index.ts'
 import { PatternMatcher } from '../patterns.ts'
 import { selectLayers } from '../selection.ts'
+import type { WeightStore } from '../weight-spill.ts'
 import { balance } from './balance.ts'
 import { equalize } from './equalize.ts'
 import { foldBatchNorm } from './fold-batch-norm.ts'
 import { type LinearLayer, linearLayers } from './linear-layer.ts'
-import { ModelEditor, type WeightStore } from './model-editor.ts'
+import { ModelEditor } from './model-editor.ts'
 import { type SplitCandidate, splitCandidates, splitConcat } from './split-concat.ts'
 
 export { biasCorrector } from './bias-correction.ts'

@@ -12,16 +12,11 @@ import {
   type Model,
   type Node,
   removeUnusedInitializers,
-  type TensorData,
 } from '../../onnx/index.ts'
 import { AppError } from '../../../contract/errors/index.ts'
 import { constantReaders, type ConstantValue, constantValues, resolveConstant } from '../constants.ts'
 import { NodeInsertions, putInitializer } from '../rewrite.ts'
-
-/** Keeps large weights out of memory; see WeightSpill. */
-export interface WeightStore {
-  put: (values: ArrayBufferView) => TensorData
-}
+import type { WeightStore } from '../weight-spill.ts'
 
 /** float32 values in the element type of the model; undefined when one of them does not fit it. */
 function encode(values: Float32Array, dataType: DataType): Float32Array | Uint16Array | undefined {

@@ -12,6 +12,7 @@ import {
   DataType,
   makeAttribute,
   makeScalar,
+  makeNode,
   makeTensor,
   type Model,
   type NodeSpec,
@@ -687,6 +688,21 @@ describe('refused', () => {
     expect(failure(() => convertQdqToAscend(operators)).hint).toContain('QDQ')
     const { deploy } = await quantized(dense(), [3, 8])
     expect(failure(() => convertQdqToAscend(deploy)).message).toContain("Ascend's form already")
+  })
+
+  it('graphs that go round in circles, in either direction', async () => {
+    const { deploy } = await quantized(network(), DIMS)
+    for (const [model, convert] of [
+      [ortConv().model, convertQdqToAscend],
+      [deploy, convertAscendToQdq],
+    ] as const) {
+      const [first] = model.graph.nodes
+      first!.inputs[0] = 'turn'
+      model.graph.nodes.push(
+        makeNode({ opType: 'Identity', name: 'round', inputs: [first!.outputs[0] ?? ''], outputs: ['turn'] }),
+      )
+      expect(failure(() => convert(model)).code).toBe('E_ONNX_GRAPH')
+    }
   })
 
   it('an overflowing bias', () => {
