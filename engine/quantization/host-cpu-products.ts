@@ -72,48 +72,57 @@ export interface PatchBuilder {
   integers(values: readonly number[]): string
 }
 
+/** From this many channels on a copy per tap is long enough; below, taps are joined one axis at a time. */
+const LONG_COPY = 64
+
 /**
- * Turns a channels-first uint8 value into rows of patches: [N, out..., k... * C]. One axis at a time, so that the copies
- * are as long as they can be: shifted slices along the axis are joined along the channels.
+ * Turns a channels-first uint8 value into rows of patches: [N, out..., k... * C]. Shifted slices, one per tap of the
+ * kernel, are joined along the channels.
  * @param zeroPoint Name of the quantized zero, which pads.
  */
-export function addPatches(builder: PatchBuilder, value: string, window: Window, zeroPoint: string): string {
+export function addPatches(
+  builder: PatchBuilder,
+  value: string,
+  channels: number,
+  window: Window,
+  zeroPoint: string,
+): string {
   const rank = window.kernel.length
-  const spatial = window.kernel.map((_, axis) => axis)
-  const last = rank + 1
+  const axes = window.kernel.map((_, axis) => axis)
   let rows = builder.node('Transpose', [value], 'channels_last', {
-    perm: [0, ...spatial.map((axis) => axis + 2), 1],
+    perm: [0, ...axes.map((axis) => axis + 2), 1],
   })
   if (window.pads.some((size) => size !== 0)) {
     const pads = [0, ...window.pads.slice(0, rank), 0, 0, ...window.pads.slice(rank), 0]
     rows = builder.node('Pad', [rows, builder.integers(pads), zeroPoint], 'padded')
   }
-  for (const axis of spatial.toReversed()) {
-    rows = addShifts(builder, rows, axis + 1, last, {
-      taps: window.kernel[axis]!,
-      stride: window.strides[axis]!,
-      dilation: window.dilations[axis]!,
-    })
-  }
+  // The last axis first: its taps end up next to each other, as in the weight.
+  const groups = channels >= LONG_COPY ? [axes] : axes.toReversed().map((axis) => [axis])
+  for (const group of groups) rows = addShifts(builder, rows, group, window)
   return rows
 }
 
-/** One shifted copy per tap of the kernel along an axis, joined along the channels. */
-function addShifts(
-  builder: PatchBuilder,
-  rows: string,
-  axis: number,
-  channels: number,
-  { taps, stride, dilation }: { taps: number; stride: number; dilation: number },
-): string {
-  if (taps === 1 && stride === 1) return rows
-  const shifts = Array.from({ length: taps }, (_, tap) => {
-    const start = builder.integers([tap * dilation])
-    const remaining = (taps - 1 - tap) * dilation
-    const end = builder.integers([remaining === 0 ? TO_THE_END : -remaining])
-    const inputs = [rows, start, end, builder.integers([axis])]
-    if (stride !== 1) inputs.push(builder.integers([stride]))
-    return builder.node('Slice', inputs, `axis${axis}_tap${tap}`)
+/** One shifted copy per combination of taps along some axes, joined along the channels. */
+function addShifts(builder: PatchBuilder, rows: string, axes: readonly number[], window: Window): string {
+  const { kernel, strides, dilations } = window
+  if (axes.every((axis) => kernel[axis] === 1 && strides[axis] === 1)) return rows
+  let taps: number[][] = [[]]
+  for (const axis of axes) {
+    taps = taps.flatMap((tap) => Array.from({ length: kernel[axis]! }, (_, place) => [...tap, place]))
+  }
+  const shifts = taps.map((tap) => {
+    const starts = axes.map((axis, index) => tap[index]! * dilations[axis]!)
+    const ends = axes.map((axis, index) => {
+      const remaining = (kernel[axis]! - 1 - tap[index]!) * dilations[axis]!
+      return remaining === 0 ? TO_THE_END : -remaining
+    })
+    const inputs = [starts, ends, axes.map((axis) => axis + 1), axes.map((axis) => strides[axis]!)]
+    return builder.node(
+      'Slice',
+      [rows, ...inputs.map((values) => builder.integers(values))],
+      `tap${tap.join('_')}`,
+    )
   })
-  return shifts.length === 1 ? shifts[0]! : builder.node('Concat', shifts, `axis${axis}`, { axis: channels })
+  const channelAxis = kernel.length + 1
+  return shifts.length === 1 ? shifts[0]! : builder.node('Concat', shifts, 'patches', { axis: channelAxis })
 }

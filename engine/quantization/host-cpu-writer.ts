@@ -283,8 +283,9 @@ class HostCpuWriter {
     const { name } = node
     const rank = window.kernel.length
     const value = node.inputs[0] ?? ''
+    const [, channels = 1] = this.#weight(node).dims
     const rows = this.#once(JSON.stringify([value, window]), () =>
-      addPatches(this.#patchBuilder(name), value, window, input.zeroPoint),
+      addPatches(this.#patchBuilder(name), value, channels, window, input.zeroPoint),
     )
     const weight = this.#productWeight(node)
     const product = this.#product(layer, rows, weight, scales, this.#names.take(`${name}.channels_last`))

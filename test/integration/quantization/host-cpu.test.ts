@@ -82,6 +82,10 @@ describe('convolutions as integer products', () => {
       'strides, dilation and uneven padding',
       convolution([11, 9], [20, 32, 3, 2], { strides: [2, 1], dilations: [2, 3], pads: [2, 0, 1, 3] }),
     ],
+    [
+      'many channels',
+      convolution([9, 8], [16, 64, 3, 3], { strides: [2, 1], dilations: [1, 2], pads: [1, 2, 1, 2] }),
+    ],
     ['one dimension', convolution([13], [24, 96, 5], { pads: [2, 2], strides: [2] })],
     ['three dimensions', convolution([4, 5, 3], [16, 24, 3, 3, 3], { pads: [1, 1, 1, 1, 1, 1] })],
     ['padding by auto_pad VALID', convolution([6, 6], [24, 24, 3, 3], { auto_pad: 'VALID' })],
