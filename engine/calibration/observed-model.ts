@@ -9,7 +9,6 @@ import {
   type ExternalPlace,
   findAttribute,
   type Graph,
-  indexGraph,
   makeNode,
   type Model,
   type Node,
@@ -21,7 +20,6 @@ import {
   tensorToNumbers,
   usedNames,
 } from '../onnx/index.ts'
-import { FreshNames } from './fresh-names.ts'
 
 /** Smaller weights travel in the model itself: shape inference reads the values of some. */
 const EXTERNAL_BYTES = 16 * 1024
@@ -52,14 +50,14 @@ export interface ObservedModel {
 
 /** Nodes that some wanted tensor depends on, in their order. */
 function neededNodes(graph: Graph, tensors: Iterable<string>): Node[] {
-  const { producers } = indexGraph(graph)
+  const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node])))
   const needed = new Set<Node>()
   const open = [...tensors]
   for (let name = open.pop(); name !== undefined; name = open.pop()) {
     const node = producers.get(name)
     if (!node || needed.has(node)) continue
     needed.add(node)
-    open.push(...usedNames(node))
+    for (const name of usedNames(node)) open.push(name)
   }
   return graph.nodes.filter((node) => needed.has(node))
 }
@@ -111,13 +109,18 @@ function canStayOutside({ data, dataType, dims }: Tensor): boolean {
  * Observe nodes go to the end in reverse: ONNX Runtime runs the leaves of a graph from the last to the first, each right
  * after what it needs. A tensor is then counted as soon as it is there, and can be freed.
  */
-function observeNodes(nodes: readonly Node[], tensors: readonly string[], names: FreshNames): Node[] {
+function observeNodes(
+  nodes: readonly Node[],
+  tensors: readonly string[],
+  isTaken: (name: string) => boolean,
+): Node[] {
   const order = new Map(nodes.flatMap((node, index) => node.outputs.map((name) => [name, index])))
   const position = (probe: number): number => order.get(tensors[probe] as string) ?? -1
   const reversed = [...tensors.keys()].sort((left, right) => position(right) - position(left))
   return reversed.map((probe) => {
     const tensor = tensors[probe] as string
-    const output = names.take(`${tensor}.observed`)
+    let output = `observed ${probe}`
+    while (order.has(output) || isTaken(output)) output += "'"
     const { domain, opType } = OBSERVE
     const attributes = { [OBSERVE.probe]: probe }
     return makeNode({ opType, domain, name: output, inputs: [tensor], outputs: [output], attributes })
@@ -160,7 +163,9 @@ const NODE_MARK = '#'
 export function observedModel(source: Model, tensors: readonly string[]): ObservedModel {
   const weights = new Map(source.graph.initializers)
   const needed = foldConstants(neededNodes(source.graph, tensors), weights)
-  const nodes = [...needed, ...observeNodes(needed, tensors, new FreshNames(source))]
+  const inputNames = new Set(source.graph.inputs.map((info) => info.name))
+  const isTaken = (name: string): boolean => weights.has(name) || inputNames.has(name)
+  const nodes = [...needed, ...observeNodes(needed, tensors, isTaken)]
 
   const values = new ShortNames(VALUE_MARK)
   const labels = new ShortNames(NODE_MARK)

@@ -3,6 +3,8 @@ import { encodeText } from './text.ts'
 
 /** Values from this size on are referenced, not copied. */
 const SPLICE_BYTES = 4096
+/** Text up to here is encoded character by character. */
+const SHORT_TEXT = 127
 
 /** Bytes that go into the output at a place, by reference. `owner` lets the caller find where they ended up. */
 export interface Splice<Reference> {
@@ -25,6 +27,8 @@ export class WireWriter<Reference> {
   private used = 0
   private spliced = 0
   private readonly splices: Splice<Reference>[] = []
+  /** A writer that the last nested message was written with, for the next one. */
+  private spare: WireWriter<Reference> | undefined
 
   /** Total output bytes so far. */
   get length(): number {
@@ -91,7 +95,24 @@ export class WireWriter<Reference> {
   }
 
   text(field: number, value: string): void {
-    this.bytes(field, encodeText(value))
+    if (value.length > SHORT_TEXT || !this.shortText(field, value)) this.bytes(field, encodeText(value))
+  }
+
+  /** ASCII without the detour over the encoder, which costs more than names are long. False for other text. */
+  private shortText(field: number, value: string): boolean {
+    const start = this.used
+    this.tag(field, 2)
+    this.varint(value.length)
+    this.reserve(value.length)
+    for (let index = 0; index < value.length; index++) {
+      const code = value.charCodeAt(index)
+      if (code >= 0x80) {
+        this.used = start
+        return false
+      }
+      this.buffer[this.used++] = code
+    }
+    return true
   }
 
   /** Text that is left out when empty, which protobuf reads back as empty. */
@@ -132,7 +153,8 @@ export class WireWriter<Reference> {
 
   /** A nested message written by `write`. */
   message(field: number, write: (inner: WireWriter<Reference>) => void): void {
-    const inner = new WireWriter<Reference>()
+    const inner = this.spare ?? new WireWriter<Reference>()
+    this.spare = undefined
     write(inner)
     this.tag(field, 2)
     this.varint(inner.length)
@@ -141,6 +163,14 @@ export class WireWriter<Reference> {
     this.buffer.set(inner.buffer.subarray(0, inner.used), this.used)
     this.used += inner.used
     this.spliced += inner.spliced
+    inner.clear()
+    this.spare = inner
+  }
+
+  private clear(): void {
+    this.used = 0
+    this.spliced = 0
+    this.splices.length = 0
   }
 
   /** The output in order, as views and references. */

@@ -50,7 +50,7 @@ export function compareMethods(
   found: FoundRanges = {},
 ): Candidate[] {
   const grid: GridOptions = { symmetric: spec.symmetric, bits: ACTIVATION_BITS }
-  const distribution = new BinnedDistribution(bins)
+  const distribution = BinnedDistribution.of(bins)
   const percentiles = [spec.percentile, ...PERCENTILES]
   const ranges: [ActivationMethod, ClipRange, number?][] = [
     [spec.symmetric ? 'max_abs' : 'min_max', { min: bins.min, max: bins.max }],
@@ -84,7 +84,7 @@ export function chooseRange(
   found: FoundRanges = {},
 ): Candidate {
   const grid: GridOptions = { symmetric: spec.symmetric, bits: ACTIVATION_BITS }
-  const distribution = new BinnedDistribution(bins)
+  const distribution = BinnedDistribution.of(bins)
   const range = found.weighted ?? mseRange(distribution, grid, CLIPPING_WEIGHT)
   const sqnrDb = 10 * Math.log10(distribution.square / quantizationError(distribution, range, grid))
   const rated = [...candidates, { method: 'mse', range, sqnrDb } as const].map((candidate) => ({

@@ -26,6 +26,7 @@ export interface Distribution {
 
 /** A histogram as a distribution. */
 export class BinnedDistribution implements Distribution {
+  static readonly #known = new WeakMap<Bins, BinnedDistribution>()
   readonly total: number
   readonly sum: number
   readonly square: number
@@ -37,21 +38,33 @@ export class BinnedDistribution implements Distribution {
   readonly #counts: Float64Array
   readonly #sums: Float64Array
 
+  /** The distribution of bins that do not change; made once for each. */
+  static of(bins: Bins): BinnedDistribution {
+    const known = BinnedDistribution.#known.get(bins)
+    if (known) return known
+    const made = new BinnedDistribution(bins)
+    BinnedDistribution.#known.set(bins, made)
+    return made
+  }
+
   constructor(bins: Bins) {
     const { counts, low, width } = bins
     this.#bins = bins
     this.#counts = new Float64Array(counts.length + 1)
     this.#sums = new Float64Array(counts.length + 1)
-    let square = 0
-    counts.forEach((count, index) => {
+    let [below, sum, square] = [0, 0, 0]
+    for (let index = 0; index < counts.length; index++) {
+      const count = counts[index] as number
       const centre = low + (index + 0.5) * width
-      this.#counts[index + 1] = (this.#counts[index] as number) + count
-      this.#sums[index + 1] = (this.#sums[index] as number) + count * centre
+      below += count
+      sum += count * centre
+      this.#counts[index + 1] = below
+      this.#sums[index + 1] = sum
       // Mean square of an even spread over the bin: centre^2 + width^2 / 12.
       square += count * (centre * centre + (width * width) / 12)
-    })
+    }
     this.total = bins.total
-    this.sum = this.#sums[counts.length] as number
+    this.sum = sum
     this.square = square
     this.min = bins.min
     this.max = bins.max

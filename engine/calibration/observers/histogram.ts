@@ -39,6 +39,8 @@ export class GrowingHistogram {
   #min = Infinity
   #max = -Infinity
   #total = 0
+  /** What bins() gave, until more values come. */
+  #view: Bins | undefined
 
   /** @param capacity Bins at most; at least half of them span the range of the data. */
   constructor(capacity: number) {
@@ -52,6 +54,7 @@ export class GrowingHistogram {
 
   add({ data, min, max }: TensorValues): void {
     if (data.length === 0) return
+    this.#view = undefined
     this.#cover(min, max)
     const counts = this.#counts
     const perWidth = 1 / this.#width
@@ -67,17 +70,19 @@ export class GrowingHistogram {
   /** Adds all counts of another histogram of the same capacity, as if it had seen the same values itself. */
   merge(other: Bins): void {
     if (other.total === 0) return
+    this.#view = undefined
     this.#cover(other.min, other.max)
     if (this.#total === 0) this.#counts.set(other.counts)
     else this.#take(other.counts, Math.round(other.low / other.width), other.width)
     this.#total += other.total
   }
 
-  /** The bins in use. */
+  /** The bins in use: a copy, the same one until more values come. */
   bins(): Bins {
+    if (this.#view) return this.#view
     const { width } = this
     const used = this.#total === 0 ? 0 : Math.floor(this.#max / width) - this.#first + 1
-    return {
+    this.#view = {
       low: this.#first * width,
       width,
       counts: this.#counts.slice(0, used),
@@ -85,6 +90,7 @@ export class GrowingHistogram {
       max: this.#total === 0 ? 0 : this.#max,
       total: this.#total,
     }
+    return this.#view
   }
 
   /** Width of a bin now; grows with the range. */
