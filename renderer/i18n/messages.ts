@@ -6,6 +6,7 @@ import { data } from './messages/data.ts'
 import { home } from './messages/home.ts'
 import { environment } from './messages/environment.ts'
 import { models } from './messages/models.ts'
+import { prepare } from './messages/prepare.ts'
 import { project } from './messages/project.ts'
 import { quality } from './messages/quality.ts'
 import { quantize } from './messages/quantize.ts'
@@ -24,6 +25,7 @@ const sections = {
   project,
   models,
   data,
+  prepare,
   calibration,
   quantize,
   recipe,
