@@ -42,6 +42,7 @@ function views(): View[] {
     { name: 'overview', hash: project },
     { name: 'models', hash: `${project}/models` },
     { name: 'data', hash: `${project}/data` },
+    { name: 'calibration', hash: `${project}/calibration` },
     { name: 'quantize', hash: `${project}/quantize` },
     { name: 'compare', hash: `${project}/compare/${sample.runIds[0]}` },
     { name: 'comparison setup', hash: `${project}/compare/${sample.runIds[0]}`, press: 'Control+Enter' },
@@ -164,6 +165,7 @@ describe('by keyboard', () => {
       ['Alt+3', 'Data'],
       ['Alt+4', 'Quantize'],
       ['Alt+6', 'Jobs'],
+      ['Alt+7', 'Calibration'],
       ['Alt+8', 'Devices'],
     ] as const) {
       await page.keyboard.press(key)
