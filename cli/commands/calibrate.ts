@@ -59,17 +59,22 @@ function withMethod(recipe: Recipe, method: CalibrateOptions['method']): Recipe 
   })
 }
 
-async function printReport(host: Host, report: CalibrationReport, options: CalibrateOptions): Promise<void> {
+async function printReport(
+  host: Host,
+  report: CalibrationReport,
+  top: number,
+  locale: 'en' | 'zh',
+): Promise<void> {
   const { calibrationSummaryBlocks } = await import('../../engine/report/index.ts')
   const { blockLines } = await import('../runtime/blocks.ts')
-  const locale = options.language ?? systemLocale(process.env)
-  const top = parseInteger('--top', options.top, 1, 1_000_000)
   const blocks = calibrationSummaryBlocks(report, locale, top)
   for (const line of blocks.flatMap((block) => blockLines(block, host.paint))) host.print(line)
 }
 
 async function calibrate(host: Host, options: CalibrateOptions, [file = '']: string[]): Promise<void> {
   const format = options.report === undefined ? undefined : formatOf(options.report)
+  const top = parseInteger('--top', options.top, 1, 1_000_000)
+  const locale = options.language ?? systemLocale(process.env)
   if (options.report !== undefined) checkWritable(options.report)
   modelFile(file, ['.onnx', '.om'])
   const recipe = withMethod(await recipeOf(options, file, host.log), options.method)
@@ -91,12 +96,11 @@ async function calibrate(host: Host, options: CalibrateOptions, [file = '']: str
   )
   if (options.report !== undefined && format) {
     const { renderCalibration } = await import('../../engine/report/index.ts')
-    const locale = options.language ?? systemLocale(process.env)
     const { bytes } = await renderCalibration(report, format, locale, host.ctx.signal)
     writeFileAtomic(options.report, bytes)
   }
   if (host.json) return host.printJson(report)
-  await printReport(host, report, options)
+  await printReport(host, report, top, locale)
   if (options.report !== undefined) host.print(options.report)
 }
 
@@ -112,6 +116,7 @@ export function register(command: Command): void {
       '--input-shape <shapes>',
       'shapes of open inputs, e.g. "sample_input_tensor:1,4,64,64;timestep:1"',
     )
+    .option('--layout <layouts>', 'layout of data stored with channels last, e.g. "input:HWC"')
     .option('--recipe <file>', 'recipe whose layers and methods are reported on')
     .option('--preset <id>', 'one of the recipes that "aqw presets MODEL" shows')
     .addOption(

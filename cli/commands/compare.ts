@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { Comparison } from '../../contract/comparison.ts'
 import { AppError } from '../../contract/errors/index.ts'
 import { parseGates } from '../../contract/gate-errors.ts'
+import type { DatasetRequest } from '../../contract/quantization.ts'
 import { checkWritable, writeFileAtomic } from '../../engine/common/files.ts'
 import { existingFolder, modelFile, parseInteger } from '../runtime/arguments.ts'
 import type { Host } from '../runtime/host.ts'
@@ -36,7 +37,7 @@ interface CompareOptions extends DatasetOptions, ScenarioOptions {
 const EXAMPLES = `
 Quality is measured on the device against the FP32 model on ONNX Runtime. The JSON is documented in
 docs/comparison-schema.md; "--json -" prints it instead of the table.
---task also generates with FP32, FP16 and INT8 and judges the results (docs/evaluation.md). A gate is a condition on figures
+--task also generates with FP32, FP16 and the quantized model and judges the results (docs/evaluation.md). A gate is a condition on figures
 (docs/gates.md); when one does not hold, the exit code is 1.
 Examples:
   aqw compare --model unet.onnx --calibration calib --device sim:Ascend310P3 --task task.json --task-count 64 \
@@ -54,6 +55,12 @@ function taskOf(options: CompareOptions): { path: string; count?: number; seed: 
     }),
     seed: parseInteger('--seed', options.seed, 0, 2 ** 31 - 1),
   }
+}
+
+/** All of the held-out data, laid out as the calibration data are. @throws E_FOLDER_NOT_FOUND */
+export function heldOut(folder: string, calibration: DatasetRequest): DatasetRequest {
+  const { inputShapes, batchSize, layouts } = calibration
+  return { folder: existingFolder(folder), inputShapes, batchSize, layouts }
 }
 
 /** @throws E_GATE_FAILED when a gate does not hold, so that scripts stop */
@@ -82,14 +89,7 @@ async function compareModels(host: Host, options: CompareOptions): Promise<void>
   const dataset = datasetOf(options)
   const recipe = withSettings(await recipeOf(options, options.model, host.log), options)
   const samples = parseInteger('--samples', options.samples, 1, 1_000_000)
-  const evaluation =
-    options.evaluation === undefined
-      ? undefined
-      : {
-          folder: existingFolder(options.evaluation),
-          inputShapes: dataset.inputShapes,
-          batchSize: dataset.batchSize,
-        }
+  const evaluation = options.evaluation === undefined ? undefined : heldOut(options.evaluation, dataset)
   const { compare } = await import('../../engine/pipeline/compare.ts')
   const comparison = await compare(
     {
@@ -138,7 +138,7 @@ export function register(command: Command): void {
     .option('--samples <n>', 'samples used for the quality figures, spread evenly', '32')
     .option('--json <file>', 'write the comparison there ("-": print it)')
     .option('--markdown <file>', 'write it as a page')
-    .option('--host-cpu', 'also measure FP32 against INT8 on the host CPU')
+    .option('--host-cpu', 'also measure FP32 against the quantized model on the host CPU')
     .option('--artifacts <folder>', 'keep the quantized and compiled models, and what is generated, there')
     .option('--task <task>', 'quality task to generate by: a file or a folder')
     .option('--task-count <n>', 'pictures or sequences of the task')

@@ -164,13 +164,14 @@ export function register(command: Command): void {
     .requiredOption('--model <file>', 'the .onnx model')
     .requiredOption('-o, --output <prefix>', 'prefix of the files to write')
     .option('--host-cpu-model', 'also write the INT8 model for the CPU of this machine')
+  const common = new Set(command.options)
   addDatasetOptions(command, true)
+  // A record leaves nothing to choose: an option for it would be passed over in silence.
+  const choices = command.options.filter((option) => !common.has(option))
   command.addOption(
-    new Option('--record <file>', 'scales of a record file in place of calibration').conflicts([
-      'calibration',
-      'recipe',
-      'preset',
-    ]),
+    new Option('--record <file>', 'scales of a record file in place of calibration').conflicts(
+      choices.map((option) => option.attributeName()),
+    ),
   )
   withCommonOptions(command, true).addHelpText('after', EXAMPLES)
   action<QuantizeOptions>(command, quantize)

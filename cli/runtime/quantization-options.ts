@@ -1,5 +1,5 @@
 // Options that quantize, calibrate and compare share: calibration data and the recipe.
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import { type DatasetRequest, type DatasetSpec, datasetSpecSchema } from '../../contract/quantization.ts'
 import { noteText } from '../../contract/interop.ts'
@@ -107,8 +107,16 @@ function layoutsOf(text: string): Record<string, 'CHW' | 'HWC'> {
   return Object.fromEntries(entries)
 }
 
-/** @throws E_FOLDER_NOT_FOUND, E_ARGUMENT */
+/** @throws E_FOLDER_NOT_FOUND, E_ARGUMENT, also for a choice of samples without a number of them */
 export function datasetOf(options: DatasetOptions): DatasetRequest {
+  const { calibrationSelection: selection, count } = options
+  if (count === undefined && selection !== undefined && selection !== 'first') {
+    throw new AppError('E_ARGUMENT', {
+      name: '--count',
+      reason: `"${selection}" chooses among more samples than are used`,
+      expected: 'the number of samples to choose',
+    })
+  }
   return {
     folder: existingFolder(options.calibration),
     ...(options.list === undefined ? {} : { listFile: options.list }),
@@ -122,10 +130,15 @@ export function datasetOf(options: DatasetOptions): DatasetRequest {
   }
 }
 
+/** Recipes and records are text of a few numbers per channel; a model given by mistake is refused before it is read. */
+const MOST_TEXT_BYTES = 256 * 1024 * 1024
+
 /** @throws E_FILE_NOT_FOUND, E_FILE_READ */
 export function readText(file: string): string {
   try {
-    return readFileSync(existingFile(file), 'utf8')
+    const { size } = statSync(existingFile(file))
+    if (size > MOST_TEXT_BYTES) throw new Error(`${size} bytes are too many for a text file`)
+    return readFileSync(file, 'utf8')
   } catch (error) {
     if (error instanceof AppError) throw error
     throw new AppError('E_FILE_READ', { path: file, reason: reasonOf(error) }, { cause: error })

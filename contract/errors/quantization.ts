@@ -25,11 +25,11 @@ export const quantizationErrors = {
   E_QUANTIZE_NOTHING: {
     en: {
       message: 'Nothing to quantize in {model}: {candidates} candidate layers, {reasons}.',
-      hint: 'Check the skip lists of the recipe. Conv, ConvTranspose, Gemm and MatMul with constant weights can be quantized.',
+      hint: 'Check the precision and the skip lists of the recipe. Conv, ConvTranspose, Gemm and MatMul with constant weights can be quantized.',
     },
     zh: {
       message: '模型 {model} 中没有可量化的层：候选 {candidates} 层，{reasons}。',
-      hint: '请检查配置中的跳过列表。可量化的是权重为常量的 Conv、ConvTranspose、Gemm 和 MatMul。',
+      hint: '请检查配置中的精度和跳过列表。可量化的是权重为常量的 Conv、ConvTranspose、Gemm 和 MatMul。',
     },
   },
   E_WEIGHT_NOT_FINITE: {

@@ -13,7 +13,7 @@ import { modelInputs, openDataset, type CalibrationDataset } from '../calibratio
 import { hashFile } from '../common/hashing.ts'
 import { installationReport, openDevice, parseDeviceSelector } from '../device/index.ts'
 import { openModel, summarizeModel } from '../onnx/index.ts'
-import { assembleComparison, INT8_ON_HOST, layerCounts } from '../pipeline/assemble.ts'
+import { assembleComparison, candidateLabel, labelInFileName, layerCounts } from '../pipeline/assemble.ts'
 import { compileForDevice } from '../pipeline/index.ts'
 import { overlappingSamples } from '../pipeline/overlap.ts'
 import { measureQuality, spread, toRunInputs } from '../pipeline/quality.ts'
@@ -190,13 +190,12 @@ class CompareWork {
       run: async (context) => {
         const source = this.#source(context.results)
         const modelPath = precision === 'fp16' ? source : fileOf(context.results, 'quantize', 'deploy')
-        const name = `${path.basename(source, '.onnx')}_${precision}.om`
+        const made = precision === 'int8' ? dataOf<QuantizeData>(context.results, 'quantize') : undefined
+        const label = made ? candidateLabel(made) : 'FP16'
+        const name = `${path.basename(source, '.onnx')}_${labelInFileName(label)}.om`
         const outputPath = path.join(context.folder, name)
         const shapes = this.#openShapes(source)
-        const computed =
-          precision === 'fp16'
-            ? precision
-            : deployPrecision(dataOf<QuantizeData>(context.results, 'quantize').layers)
+        const computed = made ? deployPrecision(made.layers) : 'fp16'
         const result = await compileForDevice(
           { modelPath, device, precision: computed, outputPath, inputShapes: shapes },
           context,
@@ -211,7 +210,8 @@ class CompareWork {
     const { scenario } = this.#definition
     return {
       key,
-      version: 1,
+      // 2: sides are called by what their layers are.
+      version: 2,
       weight: 8,
       after,
       inputs: { device, scenario, ...this.#measurement(device) },
@@ -382,7 +382,7 @@ class CompareWork {
       return [
         { label: 'FP32', role: 'baseline', precision: 'fp32', path: this.#source(results) },
         {
-          label: INT8_ON_HOST,
+          label: candidateLabel(dataOf<QuantizeData>(results, 'quantize'), 'host'),
           role: 'candidate',
           precision: 'int8',
           path: fileOf(results, 'quantize', 'host-cpu'),
@@ -394,7 +394,8 @@ class CompareWork {
       const file = fileOf(results, `compile-${precision}`, 'om')
       return { label, role, precision, path: file, ...(costValidation ? { costValidation } : {}) }
     }
-    return [side('FP16', 'baseline', 'fp16'), side('INT8', 'candidate', 'int8')]
+    const candidate = candidateLabel(dataOf<QuantizeData>(results, 'quantize'))
+    return [side('FP16', 'baseline', 'fp16'), side(candidate, 'candidate', 'int8')]
   }
 
   #datasetRequest(): DatasetRequest {

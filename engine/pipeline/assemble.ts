@@ -13,9 +13,6 @@ import type { QuantizationResult } from '../../contract/quantization.ts'
 import type { LayerPrecision, Recipe } from '../../contract/recipe.ts'
 import { hashData } from '../common/hashing.ts'
 
-/** The INT8 side on the host CPU is a model of its own (`<prefix>_host_cpu_model.onnx`), and so is its quality. */
-export const INT8_ON_HOST = 'INT8 (host CPU)'
-
 export interface AssemblyInput {
   modelPath: string
   /** Of the ONNX model, external data included in `bytes`. */
@@ -59,6 +56,31 @@ const PRECISION_NAMES: Record<LayerPrecision, string> = {
   float: 'unchanged',
 }
 
+/**
+ * What the quantized side is called: `INT8` when every quantized layer is W8A8, else the precision of most of them, with
+ * `mixed` behind it when there are several. On the host CPU it is a model of its own, and so is its quality.
+ */
+export function candidateLabel(
+  { layers }: Pick<QuantizationResult, 'layers'>,
+  device: 'device' | 'host' = 'device',
+): string {
+  const counts = [
+    ...Map.groupBy(
+      layers.filter((layer) => layer.quantized),
+      (layer) => layer.precision,
+    ),
+  ].toSorted(([, left], [, right]) => right.length - left.length)
+  const [most = 'int8'] = counts.map(([precision]) => precision)
+  const name = most === 'int8' ? 'INT8' : PRECISION_NAMES[most]
+  const label = counts.length > 1 ? `${name} mixed` : name
+  return device === 'host' ? `${label} (host CPU)` : label
+}
+
+/** A side's label as a part of a file name. */
+export function labelInFileName(label: string): string {
+  return label.toLowerCase().replaceAll(' ', '_')
+}
+
 /** What the layers became, where it is not INT8 alone, and how many did not get what the recipe asked for. */
 function precisionNotes({ layers }: Pick<QuantizationResult, 'layers'>): string[] {
   const quantized = layers.filter((layer) => layer.quantized)
@@ -83,7 +105,7 @@ function precisionNotes({ layers }: Pick<QuantizationResult, 'layers'>): string[
 function notesOf({ quantization, source, section }: AssemblyInput): string[] {
   const counts = layerCounts(quantization)
   return [
-    `INT8: ${counts.quantized} of ${counts.candidates} quantizable layers are quantized.`,
+    `${candidateLabel(quantization)}: ${counts.quantized} of ${counts.candidates} quantizable layers are quantized.`,
     ...precisionNotes(quantization),
     ...(source.note === null ? [] : [source.note]),
     ...(section.label === 'simulated'

@@ -24,7 +24,7 @@ import {
   withoutSamples,
 } from '../evaluation/tasks/index.ts'
 import { deployPrecision, quantizeModel } from '../quantization/index.ts'
-import { assembleComparison, INT8_ON_HOST, layerCounts } from './assemble.ts'
+import { assembleComparison, candidateLabel, labelInFileName, layerCounts } from './assemble.ts'
 import { compileForDevice } from './compile-for-device.ts'
 import { overlappingSamples } from './overlap.ts'
 import { measureQuality, spread, toRunInputs, type RunInputs, type Runner } from './quality.ts'
@@ -159,7 +159,11 @@ async function prepare(
 function cpuSides(run: Run): Side[] {
   return [
     { label: 'FP32', path: run.source.path, isQuantized: false },
-    { label: INT8_ON_HOST, path: run.quantization.hostCpuPath ?? '', isQuantized: true },
+    {
+      label: candidateLabel(run.quantization, 'host'),
+      path: run.quantization.hostCpuPath ?? '',
+      isQuantized: true,
+    },
   ]
 }
 
@@ -171,22 +175,23 @@ async function sidesFor(run: Run): Promise<Side[]> {
   const device = formatDeviceSelector(selector)
   const base = path.join(folder, path.basename(source.path, '.onnx'))
   const plans = [
-    { label: 'FP16', precision: 'fp16', modelPath: source.path },
+    { label: 'FP16', isQuantized: false, precision: 'fp16', modelPath: source.path },
     {
-      label: 'INT8',
+      label: candidateLabel(quantization),
+      isQuantized: true,
       precision: deployPrecision(quantization.layers),
       modelPath: quantization.deployPath,
     },
   ] as const
   const sides: Side[] = []
-  for (const { label, precision, modelPath } of plans) {
-    const outputPath = `${base}_${label.toLowerCase()}.om`
+  for (const { label, isQuantized, precision, modelPath } of plans) {
+    const outputPath = `${base}_${labelInFileName(label)}.om`
     const inputShapes = openShapes(source.inputs, shapes)
     const result = await compileForDevice({ modelPath, device, precision, outputPath, inputShapes }, ctx)
     sides.push({
       label,
       path: result.path,
-      isQuantized: label === 'INT8',
+      isQuantized,
       ...(result.estimate ? { costValidation: result.estimate.validation } : {}),
     })
   }

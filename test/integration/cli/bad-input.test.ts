@@ -285,6 +285,16 @@ describe('the command line itself', () => {
       ['benchmark', '--model', 'a.om', '--device', 'cpu', '--loop-count', '5', '--runs', '9'],
       /'--loop-count <n>' cannot be used with option '--runs <n>'/,
     ],
+    [
+      ['quantize', '--model', 'a.onnx', '-o', 'o', '--record', 'r.txt', '--equalize'],
+      /--record <file>' cannot be used with option '--equalize'/,
+    ],
+    [
+      ['quantize', '--model', 'a.onnx', '-o', 'o', '--record', 'r.txt', '--method', 'mse'],
+      /--record <file>' cannot be used with option '--method/,
+    ],
+    [['calibrate', 'a.onnx', '--data', '.', '--top', 'x'], /--top: "x"/],
+    [['calibrate', 'a.onnx', '--data', '.', '--layout', 'x:HWC', '--top', '0'], /--top: "0"/],
     [['sample', 'unet'], /See "aqw sample unet --help"/],
     [['report', 'c.json', '-o', 'page.docx'], /page\.docx/],
   ])('%j is a usage error', async (args, message) => {

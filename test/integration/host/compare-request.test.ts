@@ -3,6 +3,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { expect, it } from 'vitest'
+import { RECIPE_SCHEMA, recipeSchema } from '../../../contract/recipe.ts'
 import { jobEnded, startEngineProcess } from '../../fixtures/engine-client.ts'
 
 const CALIBRATION = path.resolve('resources/samples/sprite-diffusion/calibration')
@@ -33,6 +34,10 @@ it(
         selection: 'timesteps' as const,
         evaluationDatasetId: evaluation.id,
         hostCpu: true,
+        recipe: recipeSchema.parse({
+          schema: RECIPE_SCHEMA,
+          op_types: [{ op_type: 'MatMul', precision: 'w8a16' }],
+        }),
         scenario: { loopCount: 2, warmupRuns: 0, warmupMs: 0 },
       }
       const { command } = await rpc.invoke('commandLine.forCompare', { projectId, request })
@@ -49,6 +54,11 @@ it(
       expect(comparison.evaluation.overlapping_samples).toBeLessThanOrEqual(2)
       expect(comparison.candidates[0]?.quality?.samples).toBe(2)
       expect(comparison.host_cpu?.device.kind).toBe('cpu')
+      // Not every layer is W8A8: no side may pass for INT8.
+      expect(comparison.candidates.map((side) => side.label)).toEqual(['INT8 mixed'])
+      expect(comparison.candidates[0]?.model).toMatch(/_int8_mixed\.om$/)
+      expect(comparison.host_cpu?.candidates[0]?.label).toBe('INT8 mixed (host CPU)')
+      expect(comparison.notes[0]).toMatch(/^INT8 mixed: 164 of 188/)
       expect(comparison.host_cpu?.candidates[0]?.quality?.sqnr_db).toBeGreaterThan(5)
       await expect(rpc.invoke('datasets.remove', { id: evaluation.id })).resolves.toEqual({
         id: evaluation.id,
