@@ -6,8 +6,9 @@ import type { Node } from './model.ts'
 type Dims = readonly (number | null)[]
 
 /** The dimension of a layer's weight that runs along its input channels. */
-function inputAxis(opType: string): 0 | 1 {
-  return opType === 'Conv' ? 1 : 0
+function inputAxis(node: Node): 0 | 1 {
+  const turned = node.opType === 'Gemm' && intAttribute(node, 'transB', 0) !== 0
+  return node.opType === 'Conv' || turned ? 1 : 0
 }
 
 /** The dimension of the input that the weight's input channels meet; null when unknown. */
@@ -26,7 +27,7 @@ const PACKED_LAYERS: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose', 'Ma
 export function packedInt4Axis(node: Node, weight: Dims | null, input: Dims | null): 0 | 1 | undefined {
   if (!PACKED_LAYERS.has(node.opType) || !weight || !input) return undefined
   if (intAttribute(node, 'group', 1) !== 1 || weight.length < 2) return undefined
-  const axis = inputAxis(node.opType)
+  const axis = inputAxis(node)
   const [stored, channels] = [weight[axis] ?? null, inputChannels(node.opType, input)]
   return stored !== null && channels !== null && stored * 2 === channels ? axis : undefined
 }

@@ -15,6 +15,7 @@ import {
   type Model,
   type Node,
   nodeLabel,
+  packedInt4Axis,
   stringAttribute,
   type Tensor,
   tensorBytes,
@@ -22,6 +23,7 @@ import {
 } from '../../onnx/index.ts'
 import { unpackInt4 } from '../int4.ts'
 import { storedConstant } from './constants.ts'
+import { bytesOf, transpose } from './layer-weights.ts'
 
 /** Step and offset of an AscendQuant. */
 export interface QuantGrid {
@@ -31,9 +33,10 @@ export interface QuantGrid {
 
 export interface DeployWeight {
   name: string
-  dims: number[]
   tensor: Tensor
   bits: 8 | 4
+  /** The tensor holds other bytes than the stored one of that name. */
+  rewritten: boolean
 }
 
 /** An integer layer up to its AscendDequant. */
@@ -70,6 +73,14 @@ const MOVING = new Set([
   'Unsqueeze',
 ])
 const LAYERS = ['Conv', 'ConvTranspose', 'Gemm', 'MatMul', 'AveragePool']
+
+/** A matrix of integers, turned. */
+function transposed(tensor: Tensor): Tensor {
+  const [rows = 1, columns = 1] = tensor.dims
+  const source = tensorBytes(tensor)
+  const values = transpose(new Int8Array(source.buffer, source.byteOffset, source.byteLength), rows, columns)
+  return { ...tensor, dims: [columns, rows], data: bytesOf(values) }
+}
 
 export class AscendLayers {
   readonly graph: Graph
@@ -149,22 +160,20 @@ export class AscendLayers {
       const type = tensor ? dataTypeName(tensor.dataType) : 'no constant'
       throw this.refuse(node, `its weight "${name}" is ${type}`, 'a constant INT8 weight')
     }
-    return this.#unpacked(node, name, tensor)
+    const { bits, rewritten, integers } = this.#unpacked(node, tensor)
+    const turned = node.opType === 'Gemm' && intAttribute(node, 'transB', 0) !== 0
+    if (turned) return { name, tensor: transposed(integers), bits, rewritten: true }
+    return { name, tensor: integers, bits, rewritten }
   }
 
-  /** A weight with half of the input's channels holds two INT4 values per byte (AMCT, PackInt4WeightPass). */
-  #unpacked(node: Node, name: string, tensor: Tensor): DeployWeight {
-    const axis = node.opType === 'Conv' ? 1 : 0
-    const product = node.opType === 'Gemm' || node.opType === 'MatMul'
-    const arriving = this.#shapes.get(node.inputs[0] ?? '')?.dims?.at(product ? -1 : 1)
-    const held = (tensor.dims[axis] ?? 1) * (node.opType === 'Conv' ? intAttribute(node, 'group', 1) : 1)
-    if (typeof arriving !== 'number' || 2 * held !== arriving) {
-      return { name, dims: [...tensor.dims], tensor, bits: 8 }
-    }
-    const dims = tensor.dims.with(axis, arriving)
-    const integers = unpackInt4(tensorBytes(tensor), dims, axis)
-    const bytes = new Uint8Array(integers.buffer, integers.byteOffset, integers.byteLength)
-    return { name, dims, tensor: { ...tensor, dims, data: { kind: 'bytes', bytes } }, bits: 4 }
+  /** INT4 values stored in pairs, one per byte. */
+  #unpacked(node: Node, tensor: Tensor): { integers: Tensor; bits: 8 | 4; rewritten: boolean } {
+    const input = this.#shapes.get(node.inputs[0] ?? '')?.dims ?? null
+    const axis = packedInt4Axis(node, tensor.dims, input)
+    if (axis === undefined) return { integers: tensor, bits: 8, rewritten: false }
+    const dims = tensor.dims.with(axis, 2 * (tensor.dims[axis] ?? 1))
+    const values = unpackInt4(tensorBytes(tensor), dims, axis)
+    return { integers: { ...tensor, dims, data: bytesOf(values) }, bits: 4, rewritten: true }
   }
 
   #steps(dequant: Node): Float32Array {

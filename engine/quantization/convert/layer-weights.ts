@@ -20,14 +20,15 @@ export interface IntegerWeight {
   requantized?: { count: number; error: number }
 }
 
-function bytesOf(integers: Int8Array): TensorData {
+export function bytesOf(integers: Int8Array): TensorData {
   return {
     kind: 'bytes',
     bytes: new Uint8Array(integers.buffer, integers.byteOffset, integers.byteLength),
   }
 }
 
-function transpose(integers: Int8Array, rows: number, columns: number): Int8Array {
+/** A matrix of integers, turned. */
+export function transpose(integers: Int8Array, rows: number, columns: number): Int8Array {
   const result = new Int8Array(integers.length)
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {

@@ -163,12 +163,13 @@ class QdqConverter {
     return quant
   }
 
-  /** The unpacked weight, once for all layers that share it. */
-  #weight({ name, tensor, bits }: NonNullable<DeployLayer['weight']>): Tensor {
-    const known = this.#weights.get(name)
+  /** The weight as the layer computes with it, once for all layers that share it. */
+  #weight({ name, tensor, rewritten }: NonNullable<DeployLayer['weight']>): Tensor {
+    const key = JSON.stringify([name, tensor.dims])
+    const known = this.#weights.get(key)
     if (known) return known
-    const written = bits === 8 ? { ...tensor, name } : { ...tensor, name: this.#names.take(`${name}.int4`) }
-    this.#weights.set(name, written)
+    const written = { ...tensor, name: rewritten ? this.#names.take(`${name}.int8`) : name }
+    this.#weights.set(key, written)
     return written
   }
 

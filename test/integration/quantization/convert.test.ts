@@ -756,6 +756,25 @@ describe('deploy models of other writers', () => {
     expectClose(await runOrt(model, { x }), await runOrt(twin, { x }), 1e-5)
   })
 
+  it('a Gemm with transB, whose weight has half as many outputs as inputs', async () => {
+    const spec = dense()
+    spec.initializers = [
+      weights('first.weight', [4, 8]),
+      weights('first.bias', [4]),
+      weights('second.weight', [4, 4]),
+    ]
+    const { deploy, twin } = await quantized(spec, [3, 8])
+    const gemm = deploy.graph.nodes.find((node) => node.name === 'first')!
+    const name = gemm.inputs[1]!
+    const stored = tensorToNumbers(deploy.graph.initializers.get(name)!)
+    const turned = Array.from({ length: 32 }, (_, flat) => stored[(flat % 8) * 4 + Math.floor(flat / 8)]!)
+    deploy.graph.initializers.set(name, makeTensor(name, DataType.INT8, [4, 8], turned))
+    setAttribute(gemm, makeAttribute('transB', 1))
+    const x = sample([3, 8])
+    const { model } = convertAscendToQdq(deploy)
+    expectClose(await runOrt(model, { x }), await runOrt(twin, { x }), 1e-5)
+  })
+
   it('relu_flag becomes a Relu', async () => {
     const {
       model,
