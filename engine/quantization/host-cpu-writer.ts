@@ -283,9 +283,9 @@ class HostCpuWriter {
     const { name } = node
     const rank = window.kernel.length
     const value = node.inputs[0] ?? ''
-    const [, channels = 1] = this.#weight(node).dims
+    const dims = this.#types.get(value)?.dims ?? [null, this.#weight(node).dims[1] ?? null]
     const rows = this.#once(JSON.stringify([value, window]), () =>
-      addPatches(this.#patchBuilder(name), value, channels, window, input.zeroPoint),
+      addPatches(this.#patchBuilder(name), value, dims, window, input.zeroPoint),
     )
     const weight = this.#productWeight(node)
     const product = this.#product(layer, rows, weight, scales, this.#names.take(`${name}.channels_last`))
@@ -373,6 +373,8 @@ class HostCpuWriter {
         this.#shared(`int64.${values.join('_')}`, () =>
           makeTensor('', DataType.INT64, [values.length], BigInt64Array.from(values, BigInt)),
         ),
+      indices: (label, dims, make) =>
+        this.#shared(label, () => makeTensor('', DataType.INT32, [...dims], make())),
     }
   }
 }

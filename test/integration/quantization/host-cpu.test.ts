@@ -86,6 +86,11 @@ describe('convolutions as integer products', () => {
       'many channels',
       convolution([9, 8], [16, 64, 3, 3], { strides: [2, 1], dilations: [1, 2], pads: [1, 2, 1, 2] }),
     ],
+    [
+      'many channels, copied pixel by pixel',
+      convolution([9, 8], [16, 128, 3, 2], { strides: [2, 1], dilations: [1, 2], pads: [1, 2, 0, 2] }),
+    ],
+    ['many channels in one dimension', convolution([9], [16, 130, 3], { strides: [2] })],
     ['one dimension', convolution([13], [24, 96, 5], { pads: [2, 2], strides: [2] })],
     ['three dimensions', convolution([4, 5, 3], [16, 24, 3, 3, 3], { pads: [1, 1, 1, 1, 1, 1] })],
     ['padding by auto_pad VALID', convolution([6, 6], [24, 24, 3, 3], { auto_pad: 'VALID' })],
