@@ -50,7 +50,8 @@ export function sampleLines(report: QualityReport): SampleLine[] {
 export function sortableMetrics(sides: readonly QualitySide[]): MetricKey[] {
   return SORTABLE.filter((key) =>
     sides.some(
-      (side) => side.role !== 'reference' && side.samples.some((sample) => sample.values[key] != null),
+      (side) =>
+        side.role !== 'reference' && side.samples.some((sample) => typeof sample.values[key] === 'number'),
     ),
   )
 }

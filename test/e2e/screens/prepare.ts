@@ -9,6 +9,8 @@ export interface PreparedWorkspace {
   runIds: string[]
   /** A finished calibration of the sample; null when none was wanted. */
   calibrationId: string | null
+  /** A comparison with pictures and gates; null when none was wanted. */
+  generatedRunId: string | null
 }
 
 async function finish(rpc: RpcClient, job: Job): Promise<Job> {
@@ -24,7 +26,7 @@ async function finish(rpc: RpcClient, job: Job): Promise<Job> {
 /** Runs real comparisons where wanted, so that every picture shows figures the product really computed. */
 export async function prepareWorkspace(
   rpc: RpcClient,
-  { withRuns = true, withCalibration = true } = {},
+  { withRuns = true, withCalibration = true, withGenerated = true } = {},
 ): Promise<PreparedWorkspace> {
   await rpc.invoke('settings.set', { tourDone: true })
   const project = await rpc.invoke('projects.createSample', {})
@@ -63,5 +65,24 @@ export async function prepareWorkspace(
     if (job.state === 'done') calibrationId = job.id
     else console.error(`${job.title}: ${job.state} ${job.error?.message ?? ''}`)
   }
-  return { projectId, modelId: model.id, datasetId: dataset.id, runIds, calibrationId }
+  let generatedRunId: string | null = null
+  const sample = (await rpc.invoke('tasks.samples', {})).tasks.find((task) => task.kind === 'diffusion')
+  if (withGenerated && sample) {
+    const request: CompareJobRequest = {
+      ...base,
+      device: 'sim:Ascend310P3',
+      scenario: { loopCount: 100 },
+      calibrationSamples: 8,
+      task: { path: sample.path, count: 4, seed: 0 },
+      gates: [
+        'latency.mean <= 0.7*baseline && quality.fid_delta <= 1',
+        'quality.ssim > 0.5',
+        'latency.p99 < 10',
+      ],
+    }
+    const job = await finish(rpc, await rpc.invoke('jobs.start', { projectId, kind: 'compare', request }))
+    generatedRunId = job.runId
+    if (!job.runId) console.error(`${job.title}: ${job.state} ${job.error?.message ?? ''}`)
+  }
+  return { projectId, modelId: model.id, datasetId: dataset.id, runIds, calibrationId, generatedRunId }
 }

@@ -21,8 +21,10 @@ const quick = process.argv.includes('quick')
 const wanted = (name: string): boolean =>
   !only || only.some((page) => name === page || name.startsWith(`${page}-`))
 /** Pages that are the same without a finished comparison. */
-const WITHOUT_RUNS = /^(models|data|calibration|quantize|devices|settings|palette|shortcuts|picker|setup)/
+const WITHOUT_RUNS =
+  /^(models|data|calibration|quantize|quality|vote|devices|settings|palette|shortcuts|picker|setup)/
 const needsRuns = !only || only.some((page) => !WITHOUT_RUNS.test(page))
+const needsGenerated = !only || only.some((page) => /^(quality|vote|compare)/.test(page))
 const needsCalibration = !only || only.some((page) => page.startsWith('calibration'))
 
 interface Screen {
@@ -152,9 +154,50 @@ function screens(workspace: PreparedWorkspace): Screen[] {
   if (first) list.push({ name: 'compare', hash: `${project}/compare/${first}` })
   if (second) list.push({ name: 'compare-mixed', hash: `${project}/compare/${second}` })
   if (host) list.push({ name: 'compare-cpu', hash: `${project}/compare/${host}` })
+  const generated = workspace.generatedRunId
+  if (generated) {
+    list.push(
+      { name: 'compare-generated', hash: `${project}/compare/${generated}`, act: scrollToGenerated },
+      { name: 'quality', hash: `${project}/quality/${generated}` },
+      {
+        name: 'quality-difference',
+        hash: `${project}/quality/${generated}`,
+        act: async (page) => await click(page, page.getByRole('radio', { name: /^(Difference|差异)$/ })),
+      },
+      { name: 'vote', hash: `${project}/vote/${generated}` },
+      {
+        name: 'vote-booth',
+        hash: `${project}/vote/${generated}`,
+        act: async (page) => {
+          await page.locator('input[autocomplete=name]').fill('Anna')
+          await click(page, page.locator('form button[type=submit]').first())
+        },
+      },
+    )
+  }
+  list.push({
+    name: 'data-prepare',
+    hash: `${project}/data`,
+    act: async (page) => {
+      await click(page, page.getByRole('button', { name: /^(Prepare pictures|准备图片)$/ }))
+      await page
+        .getByRole('dialog')
+        .locator('.mono input')
+        .first()
+        .fill(path.join(root, 'resources/samples/sprite-diffusion'))
+      await page.keyboard.press('Tab')
+      await page.waitForTimeout(1500)
+    },
+  })
   if (first && second)
     list.push({ name: 'side-by-side', hash: `${project}/side-by-side?ids=${workspace.runIds.join(',')}` })
   return list.filter((screen) => wanted(screen.name))
+}
+
+/** The part of a comparison below the table and the charts. */
+async function scrollToGenerated(page: Page): Promise<void> {
+  await page.getByRole('region', { name: /^(Gates|门槛)$/ }).evaluate((section) => section.scrollIntoView())
+  await page.waitForTimeout(300)
 }
 
 const folder = await mkdtemp(path.join(os.tmpdir(), 'aqw-screens-'))
@@ -194,6 +237,7 @@ try {
   const workspace = await prepareWorkspace(client.rpc, {
     withRuns: needsRuns,
     withCalibration: needsCalibration,
+    withGenerated: needsGenerated,
   })
   const sizes = [
     { width: 1440, height: 900 },
