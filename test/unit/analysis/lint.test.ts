@@ -1,5 +1,5 @@
 // Every rule of the deploy linter: a model that keeps all of them, and for each rule one that breaks exactly it.
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -341,6 +341,15 @@ describe('the deploy linter', () => {
         if (locale === 'zh') expect(message).toMatch(/[\u4e00-\u9fff]/)
       }
     }
+  })
+
+  it('is documented rule by rule', () => {
+    const page = readFileSync(path.resolve(import.meta.dirname, '../../../docs/interop.md'), 'utf8')
+    const rows = [...page.matchAll(/^\| `(\w+)` \| (error|warning|info) \|/gm)].map(([, code, severity]) => [
+      code,
+      severity,
+    ])
+    expect(rows).toEqual(Object.entries(lintRules).map(([code, { severity }]) => [code, severity]))
   })
 
   it('has a case for every rule', () => {
