@@ -26,6 +26,7 @@ export { valuesWithRange } from './observer.ts'
 export type {
   Bins,
   Candidate,
+  ChosenRange,
   ClipRange,
   FoundRanges,
   Observer,
