@@ -157,6 +157,8 @@ export const quantizationResultSchema = z.object({
   /** The deploy model's arithmetic with the integer kernels of ONNX Runtime; where it was asked for. */
   hostCpuPath: z.string().optional(),
   layers: z.array(layerReportSchema),
+  /** Layers inside branches of If, Loop and Scan, which stay as they are; absent when there are none. */
+  layersInBranches: z.number().int().positive().optional(),
   /** Changes to the graph and the weights before and while they were quantized. Absent in records of earlier versions. */
   repairs: z.array(repairNoteSchema).optional(),
   /** Bytes on disk, external data included. */

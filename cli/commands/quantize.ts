@@ -112,6 +112,9 @@ async function quantize(host: Host, options: QuantizeOptions): Promise<void> {
   for (const line of keyValues(pairs)) host.print(line)
   reportFallbacks(host, result.layers)
   reportKept(host, result.layers)
+  if (result.layersInBranches !== undefined) {
+    host.log.info(`${result.layersInBranches} layers inside branches of If, Loop or Scan stay as they are`)
+  }
 }
 
 function hostCpuLine({ hostCpuPath, sizes }: QuantizationResult): [string, string][] {

@@ -43,6 +43,14 @@ export interface CompareCommand {
   outputPath?: string | undefined
 }
 
+/** All samples leave nothing to choose, and the option alone is refused. */
+function choiceOf({
+  calibrationSamples,
+  selection,
+}: Pick<CompareCommand, 'calibrationSamples' | 'selection'>): DatasetSpec['selection'] | undefined {
+  return calibrationSamples === undefined ? undefined : selection
+}
+
 /** `aqw compare --model ... --calibration ... --device ...` for the given request. */
 export function compareCommandLine(command: CompareCommand): string {
   const options: (readonly [string, string | number | undefined])[] = [
@@ -51,7 +59,7 @@ export function compareCommandLine(command: CompareCommand): string {
     ['--device', command.device],
     ['--recipe', command.recipePath],
     ['--count', command.calibrationSamples],
-    ['--calibration-selection', command.selection],
+    ['--calibration-selection', choiceOf(command)],
     ['--evaluation', command.evaluationPath],
     ['--samples', command.evaluationSamples],
     ['--input-shape', shapesText(command.inputShapes)],
@@ -85,7 +93,7 @@ export function calibrateCommandLine(command: CalibrateCommand): string {
     ['--data', command.calibrationPath],
     ['--recipe', command.recipePath],
     ['--count', command.calibrationSamples],
-    ['--selection', command.selection],
+    ['--selection', choiceOf(command)],
     ['--input-shape', shapesText(command.inputShapes)],
     ['--report', command.outputPath],
   ]

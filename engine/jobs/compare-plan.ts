@@ -79,7 +79,7 @@ interface Measured {
   results: BenchmarkResult[]
 }
 
-type QuantizeData = Pick<QuantizationResult, 'layers' | 'dataset' | 'sizes' | 'seconds'>
+type QuantizeData = Pick<QuantizationResult, 'layers' | 'layersInBranches' | 'dataset' | 'sizes' | 'seconds'>
 
 function isCpu(device: string): boolean {
   return parseDeviceSelector(device).kind === 'cpu'
@@ -143,7 +143,7 @@ class CompareWork {
       this.#definition
     return {
       key: 'quantize',
-      version: 2,
+      version: 3,
       weight: 10,
       after,
       inputs: {
@@ -161,11 +161,17 @@ class CompareWork {
         const dataset = this.#datasetRequest()
         const request = { modelPath, recipe, dataset, outputPrefix, hostCpuModel: this.#onHost }
         const result = await quantizeModel(request, context)
-        const { layers, sizes, seconds, hostCpuPath } = result
+        const { layers, layersInBranches, sizes, seconds, hostCpuPath } = result
         const counts = layerCounts(result)
         context.log('info', `quantized ${counts.quantized} of ${counts.candidates} layers`)
         return {
-          data: { layers, dataset: result.dataset, sizes, seconds } satisfies QuantizeData,
+          data: {
+            layers,
+            ...(layersInBranches !== undefined && { layersInBranches }),
+            dataset: result.dataset,
+            sizes,
+            seconds,
+          } satisfies QuantizeData,
           files: [
             ...modelFiles('deploy', result.deployPath),
             ...modelFiles('fake-quant', result.fakeQuantPath),

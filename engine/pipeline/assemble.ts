@@ -28,7 +28,7 @@ export interface AssemblyInput {
   tool: { name: string; version: string }
   /** Concrete shapes of one run, by input. */
   shapes: Record<string, number[]>
-  quantization: Pick<QuantizationResult, 'layers' | 'dataset'>
+  quantization: Pick<QuantizationResult, 'layers' | 'layersInBranches' | 'dataset'>
   section: ComparisonSection
   baseline: BenchmarkResult
   costValidation: CostValidation | undefined
@@ -107,6 +107,11 @@ function notesOf({ quantization, source, section }: AssemblyInput): string[] {
   return [
     `${candidateLabel(quantization)}: ${counts.quantized} of ${counts.candidates} quantizable layers are quantized.`,
     ...precisionNotes(quantization),
+    ...(quantization.layersInBranches === undefined
+      ? []
+      : [
+          `${quantization.layersInBranches} more layers lie inside branches of If, Loop or Scan: left as they are.`,
+        ]),
     ...(source.note === null ? [] : [source.note]),
     ...(section.label === 'simulated'
       ? ['Simulated latencies are deterministic: no interval, because there is no noise to estimate.']

@@ -10,6 +10,7 @@ import {
   intsAttribute,
   type Model,
   type Node,
+  visitGraphs,
 } from '../onnx/index.ts'
 import { constantDims, type ConstantValue, resolveConstant } from './constants.ts'
 
@@ -170,6 +171,16 @@ function examine(node: Node, around: Surroundings): Finding {
   if (node.opType === 'Gemm') return gemm(node, weight, around)
   if (node.opType === 'MatMul') return matMul(node, weight, around)
   return convolution(node, weight, around)
+}
+
+/** Conv, ConvTranspose, Gemm and MatMul inside the branches of If, Loop and Scan: no writer reaches them. */
+export function layersInBranches({ graph }: Model): number {
+  let count = 0
+  visitGraphs(graph, (inner) => {
+    if (inner === graph) return
+    count += inner.nodes.filter(({ domain, opType }) => domain === '' && isQuantizableType(opType)).length
+  })
+  return count
 }
 
 /** Every Conv, ConvTranspose, Gemm, MatMul and recurrent layer of the main graph: its anatomy, or why it stays in floating point. */

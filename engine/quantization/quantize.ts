@@ -28,6 +28,7 @@ import { buildFakeQuantModel } from './fake-quant-writer.ts'
 import { buildHostCpuModel } from './host-cpu-writer.ts'
 import { nodeMapping } from './node-mapping.ts'
 import { layerReports, planRecords } from './layer-reports.ts'
+import { layersInBranches } from './layers.ts'
 import { biasCorrector, prepareModel, type PreparedModel, sourceNodes } from './prepare/index.ts'
 import { type ChosenLayer, planQuantization, type QuantizationPlan } from './plan.ts'
 import type { ChosenPool } from './pooling.ts'
@@ -229,10 +230,12 @@ export async function quantizeModel(
   const planned = performance.now()
   const { deploy, fakeQuant, hostCpu } = writeAll(prepared, plan, paths, spill, context)
   const finished = performance.now()
+  const inBranches = layersInBranches(model)
 
   return {
     ...paths,
     layers: layerReports(model, selection, plan, rounding.facts),
+    ...(inBranches > 0 && { layersInBranches: inBranches }),
     repairs: [...prepared.notes, ...(corrector?.notes ?? [])],
     sizes: {
       source: sourceBytes(source),

@@ -77,6 +77,15 @@ function inputShapes(dataset: CalibrationDataset): Record<string, number[]> {
   return Object.fromEntries(Object.entries(feeds).map(([name, feed]) => [name, feed.dims]))
 }
 
+/** Every name is looked up, whatever comes of it: a misspelt one must not wait for the day it matters. */
+function checkNames(source: Model, { repair }: Recipe): void {
+  const matcher = new PatternMatcher(source)
+  const { rounding } = repair
+  matcher.union(repair.skip_fold_layers, 'repair.skip_fold_layers')
+  matcher.union(repair.balance?.layers ?? [], 'repair.balance.layers')
+  matcher.union(('layers' in rounding && rounding.layers) || [], 'repair.rounding.layers')
+}
+
 function asksForNothing(model: Model, { repair }: Recipe): boolean {
   const folds =
     repair.fold_batch_norm && model.graph.nodes.some((node) => node.opType === 'BatchNormalization')
@@ -192,6 +201,7 @@ export async function prepareModel(
   options: PrepareOptions = {},
   context: WorkContext = {},
 ): Promise<PreparedModel> {
+  checkNames(source, recipe)
   if (asksForNothing(source, recipe)) return { model: source, notes: [], balanceFactors: new Map() }
   const preparation = new Preparation(source, recipe, dataset, options.store)
   preparation.fold()

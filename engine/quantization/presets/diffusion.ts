@@ -146,24 +146,10 @@ function denoiserPresets(model: RecognisedModel): RecipePreset[] {
   ]
 }
 
-/** The decoder's output is the picture: weights alone are cheap, activations show. */
+/** The decoder's output is the picture: its errors are seen as they are. */
 function autoencoderPresets(model: RecognisedModel): RecipePreset[] {
   const parts: Policy = { input_convolution: FIRST, output_convolution: LAST, skip_convolution: SKIP }
   return [
-    composePreset(
-      {
-        id: 'autoencoder_w8a16',
-        family: 'diffusion',
-        name: { en: 'Autoencoder, INT8 weights only', zh: '自编码器，仅权重 INT8' },
-        description: {
-          en: 'Runs once per picture, and its errors are seen as they are: activations stay FP16, only weights shrink.',
-          zh: '每幅图像只运行一次，误差直接可见：激活保持 FP16，仅压缩权重。',
-        },
-        recipe: { precision: 'w8a16' },
-        policy: parts,
-      },
-      model,
-    ),
     composePreset(
       {
         id: 'autoencoder_w8a8',
@@ -174,6 +160,20 @@ function autoencoderPresets(model: RecognisedModel): RecipePreset[] {
           zh: 'INT8，逐张量取最佳范围；首、末及跳连卷积保持 FP16。发布前请查看图像。',
         },
         recipe: { activation: { method: 'auto' } },
+        policy: parts,
+      },
+      model,
+    ),
+    composePreset(
+      {
+        id: 'autoencoder_w8a16',
+        family: 'diffusion',
+        name: { en: 'Autoencoder, INT8 weights only', zh: '自编码器，仅权重 INT8' },
+        description: {
+          en: 'A study of what INT8 weights cost in quality, activations in FP16. No gain on the device: it has no such convolution, rounded weights stay FP16 there.',
+          zh: '用于评估权重 INT8 的质量代价，激活保持 FP16。设备上没有收益：设备没有此类卷积，舍入后的权重仍以 FP16 存放。',
+        },
+        recipe: { precision: 'w8a16' },
         policy: parts,
       },
       model,

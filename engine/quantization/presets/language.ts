@@ -80,8 +80,8 @@ export function languagePresets(model: RecognisedModel): RecipePreset[] {
         family: 'language',
         name: { en: 'Language, INT4 weights only', zh: '语言模型，仅权重 INT4' },
         description: {
-          en: 'INT4 weights rounded by GPTQ, FP16 activations: a quarter of the memory.',
-          zh: '权重 INT4（GPTQ 取整）、激活 FP16：内存为四分之一。',
+          en: 'A study of what INT4 weights, rounded by GPTQ, cost in quality. No gain on the device: CANN documents no INT4 weights in ONNX, they stay FP16 there.',
+          zh: '用于评估权重 INT4（GPTQ 舍入）的质量代价。设备上没有收益：CANN 未给出 ONNX 中 INT4 权重的形式，权重仍以 FP16 存放。',
         },
         recipe: { precision: 'w4a16', repair: { rounding: { method: 'gptq' } } },
         policy: { ...COMMON, feed_forward_output: DOWN_WEIGHTS },

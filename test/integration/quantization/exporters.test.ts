@@ -198,6 +198,7 @@ describe('control flow', () => {
     const condition = makeTensor('condition', DataType.BOOL, [], [1])
     const result = await quantize(makeModel(graphOf(nodes, [...CONV_WEIGHTS, condition], ['y'])))
     expect(result.layers.map(({ name, quantized }) => [name, quantized])).toEqual([['conv', true]])
+    expect(result.layersInBranches).toBe(2)
     await check(result)
     const { initializers } = openModel(result.deployPath).graph
     expect(initializers.get('w')?.dataType).toBe(DataType.FLOAT)

@@ -11,6 +11,7 @@ import {
 } from '../../../engine/quantization/presets/index.ts'
 import { recogniseModel } from '../../../engine/quantization/presets/recognise.ts'
 import { selectLayers } from '../../../engine/quantization/selection.ts'
+import { deployFloatReason } from '../../../engine/quantization/weight-only.ts'
 import {
   autoencoderDecoder,
   diffusionTransformer,
@@ -198,6 +199,17 @@ describe('presets', () => {
     const { presets, recognised } = presetsAndRecognition(null)
     expect(recognised).toBeNull()
     expect(presets.map((preset) => preset.id)).toEqual(['balanced', 'accurate', 'symmetric', 'convolutions'])
+  })
+
+  it('recommend nothing that the device computes mostly in floating point', () => {
+    for (const [, build] of models) {
+      const model = build()
+      const [first] = presetsForModel(model)
+      expect(first?.recommended).toBe(true)
+      const { chosen, weightOnly } = selectLayers(model, first!.recipe)
+      const floating = weightOnly.filter((layer) => deployFloatReason(model, layer) !== undefined)
+      expect(chosen.length + weightOnly.length, first?.id).toBeGreaterThan(2 * floating.length)
+    }
   })
 
   it('leave something to quantize', () => {

@@ -2,7 +2,11 @@
 import { execFileSync } from 'node:child_process'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { compareCommandLine, quoteArgument } from '../../../contract/rpc/command-line.ts'
+import {
+  calibrateCommandLine,
+  compareCommandLine,
+  quoteArgument,
+} from '../../../contract/rpc/command-line.ts'
 
 describe('quoteArgument', () => {
   it('survives the shell', () => {
@@ -27,4 +31,13 @@ describe('compareCommandLine', () => {
     const more = { ...command, loopCount: 100, inputShapes: { x: [1, 4], t: [1] } }
     expect(compareCommandLine(more)).toContain("--input-shape 'x:1,4;t:1' --loop-count 100")
   })
+})
+
+it('a choice of samples is written with their number only', () => {
+  const all = { modelPath: 'm.onnx', calibrationPath: 'c', device: 'cpu', selection: 'spread' as const }
+  expect(compareCommandLine(all)).not.toContain('spread')
+  expect(calibrateCommandLine(all)).toBe('aqw calibrate m.onnx --data c')
+  expect(compareCommandLine({ ...all, calibrationSamples: 4 })).toContain(
+    '--count 4 --calibration-selection spread',
+  )
 })

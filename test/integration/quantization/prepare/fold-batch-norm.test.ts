@@ -231,6 +231,15 @@ describe('BatchNormalization folding', () => {
     })
   })
 
+  it.each([
+    ['repair.skip_fold_layers', { fold_batch_norm: false, skip_fold_layers: ['layr'] }],
+    ['repair.balance.layers', { balance: { layers: ['layr'] } }],
+    ['repair.rounding.layers', { rounding: { method: 'gptq', layers: ['layr'] } }],
+  ])('refuses an unknown name of %s before any work', async (list, repair) => {
+    const { model } = CASES['Conv with a bias']!
+    await expect(prepare(model, repair)).rejects.toMatchObject({ code: 'E_LAYER_UNKNOWN', details: { list } })
+  })
+
   it('holds for any shapes and parameters', async () => {
     const shapes = fc.record({
       groups: fc.constantFrom(1, 2, 3),
