@@ -54,7 +54,8 @@ function migrate(db: Connection, layout: WorkspaceLayout, migrations: readonly M
   let before = present
   for (const migration of migrations) {
     if (migration.version <= before) continue
-    const backup = before > 0 ? backUp(db, layout, before) : null
+    // A database that this program has just begun holds nothing to keep.
+    const backup = present > 0 ? backUp(db, layout, before) : null
     applyMigration(db, layout, migration, backup)
     before = migration.version
   }
