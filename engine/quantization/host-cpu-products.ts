@@ -45,17 +45,21 @@ export function productWindow(node: Node, weightDims: readonly number[]): Window
   }
 }
 
+const BLOCK = 32
+
 /** Elements of a weight [outputs, inputs, k...] in the order of the product: [k..., inputs] rows, one column per output. */
 export function productWeight(weight: Int8Array, dims: readonly number[]): Int8Array {
   const [outputs = 1, inputs = 1, ...kernel] = dims
   const taps = kernel.reduce((product, size) => product * size, 1)
+  const row = inputs * taps
   const result = new Int8Array(weight.length)
-  let source = 0
-  for (let output = 0; output < outputs; output++) {
-    for (let input = 0; input < inputs; input++) {
-      for (let tap = 0; tap < taps; tap++) {
-        result[(tap * inputs + input) * outputs + output] = weight[source++]!
-      }
+  // Some outputs at a time: both sides then stay in the cache.
+  for (let block = 0; block < outputs; block += BLOCK) {
+    const end = Math.min(outputs, block + BLOCK)
+    for (let column = 0; column < row; column++) {
+      const target = ((column % taps) * inputs + Math.floor(column / taps)) * outputs
+      for (let output = block; output < end; output++)
+        result[target + output] = weight[output * row + column]!
     }
   }
   return result
