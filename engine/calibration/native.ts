@@ -103,11 +103,13 @@ class Runner {
   constructor(observer: NativeObserver, source: Model, model: ObservedModel, options: RangeOptions) {
     this.#observer = observer
     this.#model = model
+    // Weights in the layout of their kernels, or of convolutions over blocks of channels, are a second copy.
+    const prepack = weightBytes(source) <= PREPACKED_BYTES
     this.#options = {
       threads: options.threads ?? 0,
-      optimization: OPTIMIZATION.all,
+      optimization: prepack ? OPTIMIZATION.all : OPTIMIZATION.extended,
       skippedOptimizers: SKIPPED_OPTIMIZERS,
-      prepack: weightBytes(source) <= PREPACKED_BYTES,
+      prepack,
     }
   }
 

@@ -352,18 +352,21 @@ describe('the sample U-Net', () => {
     }
   })
 
-  it.each(['min_max', 'kl', 'ifmr', 'hfmg', 'auto'] as const)('has the ranges of the TypeScript observers by %s', async (method) => {
-    const requests = tensors.map((tensor) => ({ tensor, spec: observerSpec({ method }) }))
-    const native = await observeRanges(model, dataset, requests)
-    const script = await observeRanges(model, dataset, requests, { script: true })
-    for (const [key, { min, max }] of script) {
-      const found = native.get(key)!
-      // Optimized differently, the same layers differ by some float32 steps; a search may then end a step away.
-      const tolerance = 0.02 * (max - min)
-      expect(Math.abs(found.min - min)).toBeLessThanOrEqual(tolerance)
-      expect(Math.abs(found.max - max)).toBeLessThanOrEqual(tolerance)
-    }
-  })
+  it.each(['min_max', 'kl', 'ifmr', 'hfmg', 'auto'] as const)(
+    'has the ranges of the TypeScript observers by %s',
+    async (method) => {
+      const requests = tensors.map((tensor) => ({ tensor, spec: observerSpec({ method }) }))
+      const native = await observeRanges(model, dataset, requests)
+      const script = await observeRanges(model, dataset, requests, { script: true })
+      for (const [key, { min, max }] of script) {
+        const found = native.get(key)!
+        // Optimized differently, the same layers differ by some float32 steps; a search may then end a step away.
+        const tolerance = 0.02 * (max - min)
+        expect(Math.abs(found.min - min)).toBeLessThanOrEqual(tolerance)
+        expect(Math.abs(found.max - max)).toBeLessThanOrEqual(tolerance)
+      }
+    },
+  )
 
   it('stops in the middle of a run, and lets the event loop turn meanwhile', async () => {
     const controller = new AbortController()
