@@ -10,7 +10,7 @@ const tensorNameSchema = z.string().min(1).max(1000)
 const tokenizerSchema = z.discriminatedUnion('kind', [
   /** One token per word: `vocabulary` and `tokenizer` {length, pad, bos, eos} of a JSON file. */
   z.strictObject({ kind: z.literal('words'), file: fileSchema }),
-  /** A tokenizer.json of the Hugging Face tokenizers. */
+  /** A tokenizer.json of the Hugging Face tokenizers, or CLIP's vocab.json with merges.txt beside it. */
   z.strictObject({
     kind: z.literal('tokenizer_json'),
     file: fileSchema,
@@ -35,12 +35,17 @@ const textEncoderSchema = z.strictObject({
 export type TextEncoderSpec = z.infer<typeof textEncoderSchema>
 
 export const scheduleSchema = z.object({
+  /** Class of diffusers; those of flow matching have no signal shares to go by. */
+  _class_name: z
+    .string()
+    .refine((name) => !/flow/i.test(name), 'schedulers of flow matching are not supported')
+    .optional(),
   num_train_timesteps: z.number().int().min(2).max(100_000).default(1000),
   beta_schedule: z.enum(['linear', 'scaled_linear', 'squaredcos_cap_v2']).default('linear'),
   beta_start: z.number().positive().max(1).default(0.0001),
   beta_end: z.number().positive().max(1).default(0.02),
-  trained_betas: z.array(z.number().positive().max(1)).max(100_000).nullish(),
-  alphas_cumprod: z.array(z.number().positive().max(1)).max(100_000).optional(),
+  trained_betas: z.array(z.number().positive().max(1)).min(2).max(100_000).nullish(),
+  alphas_cumprod: z.array(z.number().positive().max(1)).min(2).max(100_000).optional(),
   prediction_type: z.enum(['epsilon', 'v_prediction', 'sample']).default('epsilon'),
   timestep_spacing: z.enum(['leading', 'trailing', 'linspace']).default('leading'),
   steps_offset: z.number().int().nonnegative().max(1000).default(0),
@@ -121,6 +126,8 @@ export const diffusionTaskSchema = z.strictObject({
     z.strictObject({ file: fileSchema, list: z.string().optional() }),
   ]),
   negative_prompt: z.string().default(''),
+  /** Zeros stand for an empty negative prompt (SDXL: force_zeros_for_empty_prompt). */
+  zero_empty_prompt: z.boolean().default(false),
   /** Values of a finished sample: `rgb` in [-1, 1], or premultiplied RGBA in [-1, 1]. */
   pixels: z.enum(['rgb', 'rgba_premultiplied']).default('rgb'),
   /** Encoder behind FID, KID, precision and recall, with features of real pictures (float32 rows). */

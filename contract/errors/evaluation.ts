@@ -72,6 +72,23 @@ export const evaluationErrors = {
       hint: '模型发生溢出：请将相关层保持为更高精度，或先检查基线模型。',
     },
   },
+  E_LOSS_NOT_FINITE: {
+    en: {
+      message: '{side}: token {token} of sequence {sequence} has a loss of {value}',
+      hint: 'The model overflows: keep the layers that do in higher precision, or look at the baseline first.',
+    },
+    zh: {
+      message: '{side}：第 {sequence} 个序列的第 {token} 个 token 损失为 {value}',
+      hint: '模型发生溢出：请将相关层保持为更高精度，或先检查基线模型。',
+    },
+  },
+  E_TASK_STEPS: {
+    en: {
+      message: 'The sampler is to take {steps} steps, the noise schedule has {count}',
+      hint: 'Use fewer sampler steps.',
+    },
+    zh: { message: '采样步数为 {steps}，噪声调度只有 {count} 步', hint: '请减少采样步数。' },
+  },
   E_EVALUATION_MISMATCH: {
     en: {
       message: '{path} holds results of another evaluation ({what} differs)',

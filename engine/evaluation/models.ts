@@ -1,5 +1,11 @@
 // A loaded model as evaluation uses it: numbers by tensor name in, float32 tensors out, whatever element types and device.
-import { type ElementType, elementBytes, type LoadedModel, type TensorSpec } from '../../contract/device.ts'
+import {
+  type ElementType,
+  elementBytes,
+  type LoadedModel,
+  type TensorSpec,
+  type TensorValue,
+} from '../../contract/device.ts'
 import { AppError } from '../../contract/errors/index.ts'
 import { tensorNumbers } from '../device/tensor-values.ts'
 import type { DeviceSession } from '../device/index.ts'
@@ -35,8 +41,11 @@ function encode(elementType: ElementType, { data }: NumberTensor): Uint8Array {
       return bytes(Int32Array.from(data))
     case 'float64':
       return bytes(Float64Array.from(data))
+    case 'bool':
+    case 'uint8':
+      return Uint8Array.from(data)
     default:
-      throw new RangeError(`inputs of type ${elementType} are not generated`)
+      throw new RangeError(`inputs of type ${elementType} cannot be filled`)
   }
 }
 
@@ -73,29 +82,49 @@ function checkSize(path: string, spec: TensorSpec, tensor: NumberTensor): void {
   })
 }
 
+function encodeInput(path: string, spec: TensorSpec, tensor: NumberTensor): Uint8Array {
+  try {
+    return encode(spec.elementType, tensor)
+  } catch (error) {
+    // Fractions for an integer input, or a type that no task has values for: another tensor than the task means.
+    if (!(error instanceof RangeError)) throw error
+    const found = `of type ${spec.elementType}`
+    const expected = `other values (${error.message})`
+    throw new AppError('E_TASK_SHAPE', { model: path, tensor: spec.name, found, expected }, { cause: error })
+  }
+}
+
+/** Numbers as float32; what is float32 already is not copied again. */
+function toFloats(name: string, value: TensorValue): Float32Array {
+  const numbers = tensorNumbers(name, value)
+  return numbers instanceof Float32Array ? numbers : Float32Array.from(numbers)
+}
+
 /**
  * Runs a model once.
- * @returns all outputs, in float32, by the names the model gives them
- * @throws E_TASK_SHAPE, E_DEVICE_*
+ * @param wanted Outputs to convert: logits and hidden states that nobody asked for take gigabytes.
+ * @returns these outputs, in float32, by the names the model gives them
+ * @throws E_TASK_SHAPE, E_TASK_TENSOR, E_DEVICE_*
  */
 export async function runModel(
   { session, model }: ModelRunner,
   feeds: Readonly<Record<string, NumberTensor>>,
+  ...wanted: string[]
 ): Promise<Record<string, FloatTensor>> {
   const encoded: Record<string, Uint8Array> = {}
   const shapes: Record<string, number[]> = {}
   for (const [name, tensor] of Object.entries(feeds)) {
     const spec = findTensor(model, 'input', name, name)
     checkSize(model.path, spec, tensor)
-    encoded[spec.name] = encode(spec.elementType, tensor)
+    encoded[spec.name] = encodeInput(model.path, spec, tensor)
     shapes[spec.name] = tensor.dims
   }
+  const names = new Set(wanted.map((name) => findTensor(model, 'output', name, 'output').name))
   const { outputs } = await session.run(model.handle, encoded, shapes)
   return Object.fromEntries(
-    Object.entries(outputs).map(([name, value]) => [
-      name,
-      { dims: value.dims, data: Float32Array.from(tensorNumbers(name, value)) },
-    ]),
+    Object.entries(outputs)
+      .filter(([name]) => names.has(name))
+      .map(([name, value]) => [name, { dims: value.dims, data: toFloats(name, value) }]),
   )
 }
 

@@ -1,5 +1,5 @@
 // From text to token ids: one word one token, or a tokenizer.json of the Hugging Face tokenizers.
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { Tokenizer } from '@huggingface/tokenizers'
 import { z } from 'zod'
@@ -26,14 +26,27 @@ function failure(file: string, text: string, reason: unknown): AppError {
   return new AppError('E_TOKENIZER', { path: file, text: text.slice(0, 100), reason: String(reason) })
 }
 
+/** @throws E_FILE_READ, also for files too large to be a task's */
 export function readJsonFile(file: string): unknown {
   try {
-    const bytes = readFileSync(file)
-    if (bytes.length > MAXIMUM_FILE_BYTES) throw new Error(`the file has ${bytes.length} bytes`)
-    return JSON.parse(bytes.toString('utf8'))
+    // Looked at before it is read: a path may name anything.
+    const { size } = statSync(file)
+    if (size > MAXIMUM_FILE_BYTES)
+      throw new Error(`it has ${size} bytes, at most ${MAXIMUM_FILE_BYTES} are read as JSON`)
+    return JSON.parse(readFileSync(file, 'utf8'))
   } catch (error) {
     throw new AppError('E_FILE_READ', { path: file, reason: reasonOf(error) }, { cause: error })
   }
+}
+
+/** A property of anything read from JSON; undefined where there is none. */
+export function propertyOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined
+}
+
+/** A list, or the property of that name of an object. */
+export function namedList(content: unknown, name: string | undefined): unknown {
+  return Array.isArray(content) || name === undefined ? content : propertyOf(content, name)
 }
 
 function wordEncoder(file: string): Encoder {
@@ -55,21 +68,88 @@ function wordEncoder(file: string): Encoder {
   }
 }
 
-/** The tokenizer of a tokenizer.json, with its tokenizer_config.json beside it where there is one. */
+/**
+ * The tokenizer of a tokenizer.json, with its tokenizer_config.json beside it where there is one; or of CLIP's vocab.json with
+ * merges.txt, which is all that many diffusers folders have.
+ * @throws E_FILE_READ, E_TOKENIZER
+ */
 export function openTokenizer(file: string): Tokenizer {
   const config = path.join(path.dirname(file), 'tokenizer_config.json')
-  let settings: object = {}
+  const settings = existsSync(config) ? readJsonFile(config) : {}
+  const content = path.basename(file) === 'vocab.json' ? clipTokenizer(file) : readJsonFile(file)
   try {
-    settings = readJsonFile(config) as object
+    return new Tokenizer(content as object, settings as object)
   } catch (error) {
-    // A tokenizer works without its configuration.
-    if (!(error instanceof AppError)) throw error
-  }
-  try {
-    return new Tokenizer(readJsonFile(file) as object, settings)
-  } catch (error) {
-    if (error instanceof AppError) throw error
     throw failure(file, '', reasonOf(error))
+  }
+}
+
+const vocabularySchema = z.record(z.string(), z.number().int().nonnegative())
+const CLIP_START = '<|startoftext|>'
+const CLIP_END = '<|endoftext|>'
+
+/** CLIP's tokenizer as transformers writes it into a tokenizer.json (convert_slow_tokenizer.py, CLIPConverter). */
+function clipTokenizer(file: string): object {
+  const merges = path.join(path.dirname(file), 'merges.txt')
+  const parsed = vocabularySchema.safeParse(readJsonFile(file))
+  const [start, end] = [parsed.data?.[CLIP_START], parsed.data?.[CLIP_END]]
+  if (!parsed.success || start === undefined || end === undefined)
+    throw failure(file, '', `it is no CLIP vocabulary with ${CLIP_START} and ${CLIP_END}`)
+  const special = { special: true, single_word: false, lstrip: false, rstrip: false, normalized: false }
+  return {
+    version: '1.0',
+    added_tokens: [
+      { id: start, content: CLIP_START, ...special },
+      { id: end, content: CLIP_END, ...special },
+    ],
+    normalizer: {
+      type: 'Sequence',
+      normalizers: [
+        { type: 'NFC' },
+        { type: 'Replace', pattern: { Regex: '\\s+' }, content: ' ' },
+        { type: 'Lowercase' },
+      ],
+    },
+    pre_tokenizer: {
+      type: 'Sequence',
+      pretokenizers: [
+        {
+          type: 'Split',
+          pattern: { Regex: "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+" },
+          behavior: 'Removed',
+          invert: true,
+        },
+        { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false },
+      ],
+    },
+    post_processor: {
+      type: 'RobertaProcessing',
+      sep: [CLIP_END, end],
+      cls: [CLIP_START, start],
+      trim_offsets: false,
+      add_prefix_space: false,
+    },
+    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: CLIP_END,
+      continuing_subword_prefix: '',
+      end_of_word_suffix: '</w>',
+      fuse_unk: false,
+      vocab: parsed.data,
+      merges: readMerges(merges),
+    },
+  }
+}
+
+function readMerges(file: string): string[] {
+  try {
+    if (statSync(file).size > MAXIMUM_FILE_BYTES) throw new Error('it is too large')
+    const lines = readFileSync(file, 'utf8').split(/\r?\n/)
+    return lines.filter((line) => line !== '' && !line.startsWith('#version'))
+  } catch (error) {
+    throw new AppError('E_FILE_READ', { path: file, reason: reasonOf(error) }, { cause: error })
   }
 }
 

@@ -35,7 +35,10 @@ function joinStates(parts: readonly FloatTensor[]): FloatTensor | null {
   return { dims: [batch, tokens, left + right], data }
 }
 
-/** Encodes prompts, each once. */
+/** Encoded prompts held in memory: the states of SDXL are 630 KB each, and a set has thousands of prompts. */
+const KEPT_PROMPTS = 64
+
+/** Encodes prompts; those used last are remembered. */
 export class PromptEncoder {
   readonly #stages: readonly TextStage[]
   readonly #known = new Map<string, Promise<Condition>>()
@@ -46,7 +49,9 @@ export class PromptEncoder {
 
   encode(text: string): Promise<Condition> {
     const known = this.#known.get(text) ?? this.#run(text)
+    this.#known.delete(text)
     this.#known.set(text, known)
+    for (const oldest of [...this.#known.keys()].slice(0, -KEPT_PROMPTS)) this.#known.delete(oldest)
     return known
   }
 
@@ -55,7 +60,9 @@ export class PromptEncoder {
     let pooled: FloatTensor | null = null
     for (const stage of this.#stages) {
       const ids = stage.encode(text)
-      const results = await runModel(stage.runner, { [stage.ids]: { dims: [1, ids.length], data: ids } })
+      const wanted = [stage.states, ...(stage.pooled === undefined ? [] : [stage.pooled])]
+      const feeds = { [stage.ids]: { dims: [1, ids.length], data: ids } }
+      const results = await runModel(stage.runner, feeds, ...wanted)
       states.push(outputOf(stage.runner, results, stage.states, 'text states'))
       if (stage.pooled !== undefined) pooled = outputOf(stage.runner, results, stage.pooled, 'pooled text')
     }
@@ -145,8 +152,17 @@ async function predict(
 ): Promise<Float32Array> {
   const { runner, task, sampler } = denoiser
   const call = async (conditions: readonly Condition[]): Promise<Float32Array> => {
-    const results = await runModel(runner, feedsOf(denoiser, sample, timestep, conditions))
-    return outputOf(runner, results, task.denoiser.output, 'prediction').data
+    const { output } = task.denoiser
+    const results = await runModel(runner, feedsOf(denoiser, sample, timestep, conditions), output)
+    const { data, dims } = outputOf(runner, results, output, 'prediction')
+    if (data.length === sample.length * conditions.length) return data
+    // Models that also predict a variance have twice the channels.
+    throw new AppError('E_TASK_SHAPE', {
+      model: runner.model.path,
+      tensor: output,
+      found: `[${dims.join(', ')}]`,
+      expected: `[${[conditions.length, ...task.denoiser.shape].join(', ')}]`,
+    })
   }
   const joint = batchOf(runner.model, task) === 2
   if (!empty) {
@@ -197,6 +213,6 @@ export async function decodeLatent(
   const vae = task.vae_decoder
   if (!vae || !runner) return sample
   const data = sample.data.map((value) => value / vae.scaling_factor + vae.shift_factor)
-  const results = await runModel(runner, { [vae.latent]: { dims: sample.dims, data } })
+  const results = await runModel(runner, { [vae.latent]: { dims: sample.dims, data } }, vae.image)
   return outputOf(runner, results, vae.image, 'decoded picture')
 }

@@ -1,5 +1,6 @@
 // Noise schedules of diffusion models: how much signal is left at every training step, and which steps a sampler visits.
 import type { SamplerSettings, ScheduleSettings } from '../../../contract/evaluation-task.ts'
+import { AppError } from '../../../contract/errors/index.ts'
 
 /** One visit of the sampler: the model is asked at `timestep`, the sample then moves from `alpha` to `nextAlpha`. */
 export interface SamplerStep {
@@ -37,33 +38,49 @@ export function signalShares(settings: ScheduleSettings): number[] {
   return betas(settings).map((beta) => (product *= 1 - beta))
 }
 
-/** Training steps to visit, latest first (Lin et al. 2023, "Common Diffusion Noise Schedules", table 2). */
+/** numpy.round: halves go to the even neighbour. */
+function roundHalfEven(value: number): number {
+  const below = Math.floor(value)
+  if (value - below !== 0.5) return Math.round(value)
+  return below % 2 === 0 ? below : below + 1
+}
+
+/**
+ * Training steps to visit, latest first (Lin et al. 2023, "Common Diffusion Noise Schedules", table 2), rounded as the
+ * schedulers of diffusers do. The multistep solver leaves a last point, which is the finished result, out of its visits:
+ * DPMSolverMultistepScheduler divides the way by one more for `leading` and `linspace`.
+ */
 function timesteps(settings: ScheduleSettings, { method, steps }: SamplerSettings): number[] {
   const { num_train_timesteps: count, timestep_spacing: spacing, steps_offset: offset } = settings
   const places = Array.from({ length: steps }, (_, index) => index)
+  const multistep = method !== 'ddim'
   switch (spacing) {
-    case 'leading':
-      return places.map((place) => place * Math.floor(count / steps) + offset).reverse()
+    case 'leading': {
+      const stride = Math.floor(count / (multistep ? steps + 1 : steps))
+      return places.map((place) => (multistep ? place + 1 : place) * stride + offset).reverse()
+    }
     case 'trailing':
-      return places.map((place) => Math.round(count - (place * count) / steps) - 1)
+      return places.map((place) => roundHalfEven(count - place * (count / steps)) - 1)
     case 'linspace': {
-      // The multistep solver leaves the last point, which is the finished result, out of its visits.
-      const points = method === 'ddim' ? steps - 1 : steps
-      return places.map((place) => Math.round((count - 1) * (1 - place / Math.max(1, points))))
+      const points = multistep ? steps : steps - 1
+      const stride = (count - 1) / Math.max(1, points)
+      return places.map((place) => roundHalfEven((points - place) * stride))
     }
   }
 }
 
-/** The visits of a sampler. @throws RangeError when there are more steps than the model was trained with */
+/** The visits of a sampler. @throws E_TASK_STEPS when there are more steps than the model was trained with */
 export function samplerSteps(settings: ScheduleSettings, sampler: SamplerSettings): SamplerStep[] {
   const shares = signalShares(settings)
   const count = shares.length
-  if (sampler.steps > count) throw new RangeError(`${sampler.steps} sampler steps of ${count} training steps`)
+  if (sampler.steps > count) throw new AppError('E_TASK_STEPS', { steps: sampler.steps, count })
   const visits = timesteps({ ...settings, num_train_timesteps: count }, sampler).map((step) =>
     Math.min(count - 1, step),
   )
   const stride = Math.floor(count / sampler.steps)
-  const last = settings.set_alpha_to_one ? 1 : (shares[0] as number)
+  // `set_alpha_to_one` is a setting of DDIM; the multistep solver ends without noise (final_sigmas_type "zero").
+  const toResult = sampler.method !== 'ddim' || settings.set_alpha_to_one
+  const last = toResult ? 1 : (shares[0] as number)
   return visits.map((timestep, visit) => {
     const next = sampler.method === 'ddim' ? timestep - stride : (visits[visit + 1] ?? -1)
     return {

@@ -6,6 +6,7 @@ import { AppError } from '../../../contract/errors/index.ts'
 import type { WorkContext } from '../../../contract/work.ts'
 import { type CalibrationDataset, modelInputs, openDataset } from '../../calibration/index.ts'
 import { tensorNumbers } from '../../device/tensor-values.ts'
+import { reasonOf } from '../../common/hashing.ts'
 import { openModel } from '../../onnx/index.ts'
 import { meanInterval, metricResult, topHits, topPositions } from '../metrics/index.ts'
 import { findTensor, type ModelRunner } from '../models.ts'
@@ -16,14 +17,21 @@ import { checkCancelled, type Models, type SideRequest } from './sides.ts'
 
 const TOP = 5
 
-/** One class number per line. @throws E_TASK_INVALID */
-function readLabels(file: string, samples: number): number[] {
-  const lines = readFileSync(file, 'utf8').split('\n')
-  const labels = lines.map((line) => line.trim()).filter((line) => line !== '')
-  const wrong = labels.findIndex((line) => !/^\d+$/.test(line))
+/** One class number per line. @throws E_FILE_READ, E_TASK_INVALID */
+export function readLabels(file: string, samples: number): number[] {
+  let lines: string[]
+  try {
+    lines = readFileSync(file, 'utf8')
+      .split('\n')
+      .map((line) => line.trim())
+  } catch (error) {
+    throw new AppError('E_FILE_READ', { path: file, reason: reasonOf(error) }, { cause: error })
+  }
+  const labels = lines.filter((line) => line !== '')
+  const wrong = lines.findIndex((line) => line !== '' && !/^\d{1,9}$/.test(line))
   const problems =
     wrong >= 0
-      ? [`line ${wrong + 1}: "${labels[wrong]}" is not a class number`]
+      ? [`line ${wrong + 1}: "${lines[wrong]?.slice(0, 100)}" is not a class number`]
       : labels.length < samples
         ? [`${labels.length} labels for ${samples} samples`]
         : []
@@ -46,7 +54,8 @@ async function scoresOf(
   const { name } = findTensor(model, 'output', output, 'scores')
   const value = outputs[name]
   if (!value) throw new AppError('E_OUTPUT_MISSING', { output, known: Object.keys(outputs) })
-  return Float32Array.from(tensorNumbers(name, value))
+  const scores = tensorNumbers(name, value)
+  return scores instanceof Float32Array ? scores : Float32Array.from(scores)
 }
 
 function sideSample(
@@ -81,6 +90,23 @@ function sideSample(
       ...(five && classes >= TOP && { top5_accuracy: five }),
     },
   }
+}
+
+/** The same classes as the reference, and the label among them. @throws E_TASK_SHAPE, E_TASK_INVALID */
+function checkScores(
+  task: ClassificationTask,
+  model: string,
+  classes: number,
+  expected: number,
+  label: number | undefined,
+): void {
+  if (classes !== expected) {
+    const found = `${classes} scores`
+    throw new AppError('E_TASK_SHAPE', { model, tensor: task.output, found, expected: `${expected} scores` })
+  }
+  if (label === undefined || label < classes) return
+  const problems = [`class ${label} is outside the ${classes} of ${model}`]
+  throw new AppError('E_TASK_INVALID', { path: task.labels ?? task.data, problems })
 }
 
 const SHARES = ['top1_agreement', 'top1_accuracy', 'top5_accuracy'] as const
@@ -129,6 +155,8 @@ export async function evaluateClassification(
       const scores: Float32Array[] = []
       for (const runner of runners) scores.push(await scoresOf(runner, dataset, index, task.output))
       const [reference] = scores as [Float32Array]
+      for (const [side, own] of scores.entries())
+        checkScores(task, runners[side]?.model.path ?? '', own.length, reference.length, labels?.[index])
       sample = scores.map((own, side) => sideSample(index, item, own, reference, labels?.[index], side === 0))
       checkpoints.write(index, sample)
     }

@@ -60,7 +60,14 @@ async function outcomes(
   if (task.task.kind === 'classification') {
     return await evaluateClassification({ task: task.task, sides, count, checkpoints, models }, ctx)
   }
-  const recorder = record && new TrajectoryRecorder(record.folder, task.task, record.samplesPerPicture)
+  const recorder =
+    record &&
+    new TrajectoryRecorder(
+      record.folder,
+      path.join(checkpoints.folder, 'recorded'),
+      task.task,
+      record.samplesPerPicture,
+    )
   const run = {
     task: task.task,
     sides,
@@ -69,7 +76,7 @@ async function outcomes(
     outputFolder,
     checkpoints,
     models,
-    onVisit: recorder?.listen,
+    recorder,
   }
   const result = await evaluateDiffusion(run, ctx)
   recorder?.finish()
@@ -103,6 +110,7 @@ export async function evaluateTask(request: EvaluateRequest, ctx: WorkContext = 
     task: taskHash,
     models: JSON.stringify(sides.map((side, index) => [side.label, side.device, hashes[index]])),
     seed: String(seed),
+    record: JSON.stringify(request.record?.samplesPerPicture ?? 0),
   }
   const checkpoints = new Checkpoints(outputFolder, identity, request.resume)
   const result = await outcomes(request, checkpoints, ctx)

@@ -11,9 +11,9 @@ import {
 } from '../../../contract/evaluation-task.ts'
 import { AppError } from '../../../contract/errors/index.ts'
 import { type Model, openModel } from '../../onnx/index.ts'
-import { readJsonFile } from '../tokenizers.ts'
+import { openTokenizer, propertyOf, readJsonFile } from '../tokenizers.ts'
 
-/** CLIP's tokenizer: 77 tokens, ended by 49407, which pads too except in the second encoder of SDXL. */
+/** CLIP's tokenizer: 77 tokens, ended by 49407, which pads too unless its configuration names another token. */
 const CLIP_LENGTH = 77
 const CLIP_END = 49_407
 /** Latent scale of Stable Diffusion 1 and 2 (diffusers, AutoencoderKL). */
@@ -70,16 +70,44 @@ function latentShape(model: Model, sample: string): [number, number, number] {
   return [size(1, 4), size(2, 64), size(3, 64)]
 }
 
+/** A special token as configurations write it: its text, or an object with it. */
+const specialSchema = z.union([
+  z.string(),
+  z.object({ content: z.string() }).transform(({ content }) => content),
+])
+
+/**
+ * The token that fills prompts up. The tokenizers of Stable Diffusion 2 and of SDXL's second encoder pad with "!" (0), that of
+ * Stable Diffusion 1 with the end token.
+ */
+function paddingOf(folder: string, tokenizer: string): number {
+  const base = path.join(folder, path.dirname(tokenizer))
+  for (const name of ['special_tokens_map.json', 'tokenizer_config.json']) {
+    const file = path.join(base, name)
+    if (!existsSync(file)) continue
+    const token = specialSchema.safeParse(propertyOf(readJsonFile(file), 'pad_token'))
+    if (token.success) return openTokenizer(path.join(folder, tokenizer)).token_to_id(token.data) ?? CLIP_END
+  }
+  return CLIP_END
+}
+
+/** Tokenizer files as exports have them: the one of Stable Diffusion 1 has no tokenizer.json. */
+function tokenizerFile(folder: string, suffix: string): string {
+  const files = ['tokenizer.json', 'vocab.json'].map((name) => `tokenizer${suffix}/${name}`)
+  const found = files.find((file) => existsSync(path.join(folder, file)))
+  if (found === undefined) throw refuse(folder, `neither ${files.join(' nor ')} is there`)
+  return found
+}
+
 function textEncoder(folder: string, suffix: string): TextEncoderSpec | undefined {
   const model = component(folder, [`text_encoder${suffix}`])
   if (model === undefined) return undefined
-  const tokenizer = `tokenizer${suffix}/tokenizer.json`
-  if (!existsSync(path.join(folder, tokenizer))) throw refuse(folder, `${tokenizer} is missing`)
+  const tokenizer = tokenizerFile(folder, suffix)
   const { inputs, outputs } = names(openModel(path.join(folder, model)))
-  const second = suffix !== ''
+  const twice = component(folder, ['text_encoder_2']) !== undefined
   const states = pick(outputs, [
     // SDXL attends to the last but one layer of both encoders.
-    ...(second || outputs.includes('hidden_states.11') ? penultimate(outputs) : []),
+    ...(twice ? penultimate(outputs) : []),
     'last_hidden_state',
     'hidden_states',
   ])
@@ -90,7 +118,7 @@ function textEncoder(folder: string, suffix: string): TextEncoderSpec | undefine
       kind: 'tokenizer_json',
       file: tokenizer,
       length: CLIP_LENGTH,
-      pad: second ? 0 : CLIP_END,
+      pad: paddingOf(folder, tokenizer),
       eos: CLIP_END,
     },
     ids: required(folder, model, pick(inputs, ['input_ids']), 'input', inputs),
@@ -132,6 +160,12 @@ function vaeDecoder(folder: string) {
   }
 }
 
+/** Whether zeros stand for the empty prompt: the pipeline's own setting in model_index.json. */
+function zeroEmptyPrompt(folder: string): boolean {
+  const file = path.join(folder, 'model_index.json')
+  return existsSync(file) && propertyOf(readJsonFile(file), 'force_zeros_for_empty_prompt') === true
+}
+
 /**
  * A task for a folder in diffusers layout; paths are relative to the folder.
  * @throws E_TASK_FOLDER, E_ONNX_*
@@ -142,7 +176,10 @@ export function taskForFolder(folder: string): Task {
   const schedulerFile = 'scheduler/scheduler_config.json'
   if (!existsSync(path.join(folder, schedulerFile))) throw refuse(folder, `${schedulerFile} is missing`)
   const schedule = scheduleSchema.safeParse(readJsonFile(path.join(folder, schedulerFile)))
-  if (!schedule.success) throw refuse(folder, `${schedulerFile}: ${schedule.error.issues[0]?.message}`)
+  if (!schedule.success) {
+    const [issue] = schedule.error.issues
+    throw refuse(folder, `${schedulerFile}: ${issue?.path.join('.')}: ${issue?.message}`)
+  }
   const denoiser = openModel(path.join(folder, model))
   const { inputs, outputs } = names(denoiser)
   const sample = required(folder, model, pick(inputs, ['sample', 'hidden_states']), 'sample input', inputs)
@@ -172,6 +209,7 @@ export function taskForFolder(folder: string): Task {
     sampler: { method: 'ddim', steps: 20, guidance: 7.5 },
     prompts: PROMPTS.map((text, seed) => ({ text, seed })),
     negative_prompt: '',
+    zero_empty_prompt: zeroEmptyPrompt(folder),
     pixels: 'rgb',
   }
 }

@@ -1,5 +1,5 @@
 // Evaluating a language model: losses of every token on held-out text, and how far predictions are from the reference's.
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { z } from 'zod'
 import type { LanguageTask } from '../../../contract/evaluation-task.ts'
 import type { MetricResult, SampleResult } from '../../../contract/evaluation.ts'
@@ -13,8 +13,9 @@ import {
   perplexity,
   topAgreements,
 } from '../metrics/index.ts'
+import { reasonOf } from '../../common/hashing.ts'
 import { findTensor, type ModelRunner, outputOf, runModel } from '../models.ts'
-import { openTokenizer, readJsonFile } from '../tokenizers.ts'
+import { namedList, openTokenizer, propertyOf, readJsonFile } from '../tokenizers.ts'
 import type { Checkpoints, SideSample } from './checkpoint.ts'
 import type { SideOutcome } from './diffusion.ts'
 import { checkCancelled, type Models, type SideRequest } from './sides.ts'
@@ -44,21 +45,43 @@ const sequencesSchema = z.array(z.array(z.number().int().nonnegative()).min(2)).
 
 /** Sequences under the name, or lists of ids in objects {ids}. */
 function storedSequences(file: string, list: string): number[][] {
-  const content = readJsonFile(file)
-  const found = Array.isArray(content) ? content : (content as Record<string, unknown>)[list]
+  const found = namedList(readJsonFile(file), list)
   const plain = Array.isArray(found)
-    ? found.map((item) => (Array.isArray(item) ? item : ((item as Record<string, unknown>)['ids'] ?? item)))
+    ? found.map((item: unknown) => (Array.isArray(item) ? item : (propertyOf(item, 'ids') ?? item)))
     : found
   const parsed = sequencesSchema.safeParse(plain)
   if (parsed.success) return parsed.data
-  const problems = [`"${list}" must be a list of token sequences`]
+  const where = parsed.error.issues[0]?.path.join('.') ?? ''
+  const problems = [
+    `"${list}" must be a list of token sequences of two ids at least${where === '' ? '' : ` (not so: ${where})`}`,
+  ]
   throw new AppError('E_TASK_INVALID', { path: file, problems })
 }
 
-function readSequences({ text }: LanguageTask): number[][] {
-  if ('file' in text) return storedSequences(text.file, text.list)
-  const { ids } = openTokenizer(text.tokenizer).encode(readFileSync(text.text_file, 'utf8'))
-  return [ids]
+const MAXIMUM_TEXT_BYTES = 256 * 1024 * 1024
+
+/** @throws E_FILE_READ */
+function readText(file: string): string {
+  try {
+    const { size } = statSync(file)
+    if (size > MAXIMUM_TEXT_BYTES)
+      throw new Error(`it has ${size} bytes, at most ${MAXIMUM_TEXT_BYTES} are read`)
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new AppError('E_FILE_READ', { path: file, reason: reasonOf(error) }, { cause: error })
+  }
+}
+
+/**
+ * What is judged one after the other: the sequences of a file, each whole; of one long text, every window, so that it can be
+ * interrupted and has an interval.
+ */
+function readings({ text, window, stride = window }: LanguageTask): Reading[] {
+  if ('file' in text)
+    return storedSequences(text.file, text.list).map((tokens) => textWindows(tokens, window, stride))
+  const { ids } = openTokenizer(text.tokenizer).encode(readText(text.text_file))
+  if (ids.length > 1) return textWindows(ids, window, stride).map((one) => [one])
+  throw new AppError('E_TASK_INVALID', { path: text.text_file, problems: ['two tokens are needed at least'] })
 }
 
 /** What one side says of one window. */
@@ -92,36 +115,104 @@ async function judge(runner: ModelRunner, task: LanguageTask, window: TextWindow
       [task.position_ids]: { dims, data: filled.map((_, index) => index) },
     }),
   }
-  const { dims: shape, data } = outputOf(runner, await runModel(runner, feeds), task.logits, 'logits')
+  const results = await runModel(runner, feeds, task.logits)
+  const { dims: shape, data } = outputOf(runner, results, task.logits, 'logits')
   const vocabulary = shape.at(-1) ?? 1
+  checkLogits(runner, task, window, data.length / length, vocabulary)
   const first = tokens.length - targets.length
-  const logits = data.slice(first * vocabulary, tokens.length * vocabulary)
+  // A view: the logits of a large vocabulary are gigabytes.
+  const logits = data.subarray(first * vocabulary, tokens.length * vocabulary)
   return { losses: negativeLogLikelihoods(logits, vocabulary, targets), logits, vocabulary }
 }
 
-async function judgeSequence(
-  runners: readonly ModelRunner[],
+/** One row per position, and every expected token among its columns. @throws E_TASK_SHAPE, E_TASK_INVALID */
+function checkLogits(
+  { model }: ModelRunner,
   task: LanguageTask,
-  tokens: readonly number[],
+  { targets }: TextWindow,
+  found: number,
+  vocabulary: number,
+): void {
+  if (found !== vocabulary) {
+    throw new AppError('E_TASK_SHAPE', {
+      model: model.path,
+      tensor: task.logits,
+      found: `${found} numbers per token`,
+      expected: `the scores of the whole vocabulary (${vocabulary}) for every token`,
+    })
+  }
+  const outside = targets.find((token) => token >= vocabulary)
+  if (outside === undefined) return
+  const file = 'file' in task.text ? task.text.file : task.text.text_file
+  const problems = [`token ${outside} is outside the vocabulary of ${vocabulary} of ${model.path}`]
+  throw new AppError('E_TASK_INVALID', { path: file, problems })
+}
+
+/** Per-token values of one side, in the order of the text. */
+interface TokenValues {
+  losses: number[]
+  divergences: number[]
+  agreements: number[]
+  seconds: number
+}
+
+/** Appends without spreading: a window may have more tokens than a call may have arguments. */
+function append(list: number[], values: ArrayLike<number>): void {
+  for (let index = 0; index < values.length; index++) list.push(values[index] as number)
+}
+
+function collect(values: TokenValues, judged: Judged, reference: Judged): void {
+  append(values.losses, judged.losses)
+  if (judged === reference) return
+  append(values.divergences, klDivergences(reference.logits, judged.logits, judged.vocabulary))
+  append(values.agreements, topAgreements(reference.logits, judged.logits, judged.vocabulary))
+}
+
+/** @throws E_LOSS_NOT_FINITE, E_TASK_SHAPE */
+function checkJudged(judged: Judged, reference: Judged, label: string, model: string, place: number[]): void {
+  const broken = judged.losses.findIndex((loss) => !Number.isFinite(loss))
+  if (broken >= 0) {
+    const [sequence = 0, tokens = 0] = place
+    const value = String(judged.losses[broken])
+    throw new AppError('E_LOSS_NOT_FINITE', { side: label, sequence, token: tokens + broken + 1, value })
+  }
+  if (judged.vocabulary === reference.vocabulary) return
+  throw new AppError('E_TASK_SHAPE', {
+    model,
+    tensor: 'logits',
+    found: `${judged.vocabulary} scores per token`,
+    expected: `${reference.vocabulary}, as the reference has`,
+  })
+}
+
+/** A text in the windows it is read in. */
+type Reading = readonly TextWindow[]
+
+async function judgeReading(
+  { task, sides: requests }: LanguageRun,
+  runners: readonly ModelRunner[],
+  reading: Reading,
   index: number,
+  signal: AbortSignal | undefined,
 ): Promise<SideSample[]> {
-  const sides = runners.map(() => ({
-    losses: [] as number[],
-    divergences: [] as number[],
-    agreements: [] as number[],
+  const sides: TokenValues[] = runners.map(() => ({
+    losses: [],
+    divergences: [],
+    agreements: [],
     seconds: 0,
   }))
-  for (const window of textWindows(tokens, task.window, task.stride ?? task.window)) {
+  for (const window of reading) {
     let reference: Judged | undefined
     for (const [side, runner] of runners.entries()) {
+      checkCancelled(signal)
       const started = performance.now()
       const judged = await judge(runner, task, window)
       reference ??= judged
-      const collected = sides[side] as (typeof sides)[number]
-      collected.losses.push(...judged.losses)
-      collected.divergences.push(...klDivergences(reference.logits, judged.logits, judged.vocabulary))
-      collected.agreements.push(...topAgreements(reference.logits, judged.logits, judged.vocabulary))
-      collected.seconds += (performance.now() - started) / 1000
+      const values = sides[side] as TokenValues
+      const place = [index, values.losses.length]
+      checkJudged(judged, reference, requests[side]?.label ?? '', runner.model.path, place)
+      collect(values, judged, reference)
+      values.seconds += (performance.now() - started) / 1000
     }
   }
   return sides.map(({ losses, divergences, agreements, seconds }, side) => ({
@@ -207,19 +298,20 @@ export async function evaluateLanguage(run: LanguageRun, ctx: WorkContext): Prom
   const { task, sides, models, checkpoints } = run
   const runners: ModelRunner[] = []
   for (const side of sides) runners.push(await models.load(side.device, side.modelPath))
-  const sequences = readSequences(task).slice(0, run.count)
+  const texts = readings(task).slice(0, run.count)
   const finished: SideSample[][] = []
-  for (const [index, tokens] of sequences.entries()) {
+  for (const [index, reading] of texts.entries()) {
     checkCancelled(ctx.signal)
-    ctx.onProgress?.({ stage: 'evaluate', done: index, total: sequences.length })
+    const item = `${reading.reduce((sum, { targets }) => sum + targets.length, 0)} tokens`
+    ctx.onProgress?.({ stage: 'evaluate', done: index, total: texts.length, item })
     let sample = checkpoints.read(index)
     if (!sample) {
-      sample = await judgeSequence(runners, task, tokens, index)
+      sample = await judgeReading(run, runners, reading, index, ctx.signal)
       checkpoints.write(index, sample)
     }
     finished.push(sample)
   }
-  ctx.onProgress?.({ stage: 'evaluate', done: sequences.length, total: sequences.length })
+  ctx.onProgress?.({ stage: 'evaluate', done: texts.length, total: texts.length })
   return sides.map((_, side) => {
     const samples = finished.map((all) => all[side] as SideSample)
     return {

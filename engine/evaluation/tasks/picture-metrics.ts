@@ -1,20 +1,23 @@
 // The metrics of a set of generated pictures, from what was kept of each.
 import path from 'node:path'
 import type { DiffusionTask } from '../../../contract/evaluation-task.ts'
+import { AppError } from '../../../contract/errors/index.ts'
 import type { MetricKey, MetricResult } from '../../../contract/evaluation.ts'
 import {
   bootstrapInterval,
   captionRanks,
   clipScores,
+  compareSets,
   type Features,
+  featureSet,
+  type FeatureSet,
   frechetDistance,
   frechetReference,
-  kid,
+  type FrechetReference,
   meanInterval,
   metricResult,
   moments,
   pickFeatures,
-  precisionRecall,
 } from '../metrics/index.ts'
 import type { SideSample } from './checkpoint.ts'
 
@@ -28,8 +31,16 @@ export interface PictureSet {
   /** The same pictures by the reference. */
   reference: readonly SideSample[]
   isReference: boolean
-  /** Features of real pictures, rows of the feature model's width. */
-  realFeatures: Float32Array | null
+  target: FeatureTarget | null
+}
+
+/** What every side's features are held against. */
+export interface FeatureTarget {
+  basis: string
+  /** Real pictures, rather than those of the reference. */
+  real: boolean
+  frechet: FrechetReference
+  set: FeatureSet
 }
 
 /** The vectors of a name, one row per sample; null where there are none. */
@@ -85,36 +96,73 @@ function frechetMetric(
   return metricResult(key, { value, samples: count, featureWidth: width, interval: bounded, basis })
 }
 
-function setMetrics(set: PictureSet): MetricResult[] {
-  const { task, realFeatures, isReference } = set
-  const features = rowsOf(set.samples, 'features')
-  const baseline = rowsOf(set.reference, 'features')
-  if (!task.features || !features || !baseline || features.count < 2) return []
-  const model = path.basename(task.features.model)
-  const real = realFeatures && {
-    count: Math.floor(realFeatures.length / features.width),
-    width: features.width,
-    data: realFeatures,
+/**
+ * Prepares the features that all sides are compared with: those of real pictures, else the reference's own.
+ * @param stored Features of real pictures, row after row.
+ * @throws E_TASK_INVALID when they do not have the width of the feature model
+ */
+export function featureTarget(
+  { features: spec }: DiffusionTask,
+  reference: readonly SideSample[],
+  stored: Float32Array | null,
+): FeatureTarget | null {
+  const own = rowsOf(reference, 'features')
+  if (!spec || !own || own.count < 2) return null
+  const model = path.basename(spec.model)
+  const real = stored && realFeatures(spec.reference ?? '', stored, own.width)
+  const target = real ?? own
+  return {
+    basis: `${model}, ${real ? 'real pictures' : 'pictures of the reference'}`,
+    real: real !== null,
+    frechet: frechetReference(moments(target)),
+    set: featureSet(target),
   }
-  // Without real pictures the reference's own take their place.
-  const target = real ?? baseline
-  const basis = `${model}, ${real ? 'real pictures' : 'pictures of the reference'}`
-  if (!real && isReference) return []
-  const fixed = frechetReference(moments(target))
-  const { precision, recall } = precisionRecall(target, features)
-  const count = features.count
+}
+
+function realFeatures(file: string, data: Float32Array, width: number): Features {
+  const refuse = (problem: string): AppError =>
+    new AppError('E_TASK_INVALID', { path: file, problems: [problem] })
+  if (data.length % width !== 0)
+    throw refuse(`${data.length} numbers are no rows of ${width}, the width of the feature model's output`)
+  if (data.length < 2 * width) throw refuse('features of two pictures are needed at least')
+  if (!data.every(Number.isFinite)) throw refuse('it holds features that are not finite')
+  return { count: data.length / width, width, data }
+}
+
+function setMetrics({ samples, reference, isReference, target }: PictureSet): MetricResult[] {
+  const features = rowsOf(samples, 'features')
+  const baseline = rowsOf(reference, 'features')
+  if (!target || !features || !baseline || (!target.real && isReference)) return []
+  const { basis, frechet } = target
   const distance = (of: Features) => (positions: Uint32Array) =>
-    frechetDistance(fixed, moments(pickFeatures(of, positions)))
+    frechetDistance(frechet, moments(pickFeatures(of, positions)))
   const [own, other] = [distance(features), distance(baseline)]
   return [
     frechetMetric('fid', features, own, basis),
     // The same pictures are drawn on both sides.
-    ...(real && !isReference
+    ...(target.real && !isReference
       ? [frechetMetric('fid_delta', features, (positions) => own(positions) - other(positions), basis)]
       : []),
-    metricResult('kid', { value: kid(target, features), samples: count, basis }),
-    metricResult('precision', { value: precision, samples: count, basis }),
-    metricResult('recall', { value: recall, samples: count, basis }),
+    ...overlapMetrics(features, target),
+  ]
+}
+
+/** Intervals hold one of the sets fixed: the real pictures for KID and precision, the generated ones for recall. */
+function overlapMetrics(features: Features, { set, basis }: FeatureTarget): MetricResult[] {
+  const { count: samples } = features
+  const { kid: value, kidValues, precise, recalled } = compareSets(set, featureSet(features))
+  const share = (key: 'precision' | 'recall', hits: Uint8Array): MetricResult =>
+    metricResult(key, {
+      value: hits.reduce((sum, hit) => sum + hit, 0) / hits.length,
+      samples,
+      basis,
+      interval: meanInterval(hits),
+    })
+  const interval = samples > 2 ? meanInterval(kidValues, { centre: value }) : null
+  return [
+    metricResult('kid', { value, samples, basis, interval }),
+    share('precision', precise),
+    share('recall', recalled),
   ]
 }
 

@@ -13,7 +13,7 @@ import {
 } from '../../../contract/evaluation-task.ts'
 import { AppError } from '../../../contract/errors/index.ts'
 import { hashBytes, hashFile } from '../../common/hashing.ts'
-import { readJsonFile } from '../tokenizers.ts'
+import { propertyOf, readJsonFile } from '../tokenizers.ts'
 import { taskForFolder } from './folder.ts'
 
 /** A task with every path made absolute. */
@@ -119,17 +119,19 @@ function readTaskFile(absolute: string): OpenedTask {
   return openTask(parsed.data, absolute, path.dirname(absolute))
 }
 
-function textHash(file: string, signal?: AbortSignal): string {
+/** Contents of a file, or of all files of a folder by name: samples of a data set are all of one size. */
+function contentHash(file: string, signal?: AbortSignal): string {
   if (!statSync(file).isDirectory()) return hashFile(file, signal)
-  const entries = readdirSync(file).sort()
-  return hashBytes(entries.map((entry) => `${entry} ${statSync(path.join(file, entry)).size}`).join('\n'))
+  const entries = readdirSync(file, { withFileTypes: true }).filter((entry) => entry.isFile())
+  const names = entries.map(({ name }) => name).sort()
+  return hashBytes(names.map((name) => `${name} ${hashFile(path.join(file, name), signal)}`).join('\n'))
 }
 
 /** SHA-256 over the settings and the contents of every file they name. */
 export function hashTask({ task, files, path: origin }: OpenedTask, signal?: AbortSignal): string {
   const base = path.dirname(origin)
   const settings = JSON.stringify(mapPaths(task, (file) => path.relative(base, file)))
-  return hashBytes([settings, ...files.map((file) => textHash(file, signal))].join('\n'))
+  return hashBytes([settings, ...files.map((file) => contentHash(file, signal))].join('\n'))
 }
 
 /** The noise schedule of a task. @throws E_TASK_INVALID */
@@ -144,10 +146,10 @@ export function readSchedule({ schedule }: DiffusionTask): ScheduleSettings {
 export function readPrompts({ prompts }: DiffusionTask): Prompt[] {
   if (Array.isArray(prompts)) return prompts
   const content = readJsonFile(prompts.file)
-  const list = prompts.list === undefined ? content : (content as Record<string, unknown>)[prompts.list]
+  const list = prompts.list === undefined ? content : propertyOf(content, prompts.list)
   // A plain list of texts is a list of prompts too.
   const items = Array.isArray(list)
-    ? list.map((item) => (typeof item === 'string' ? { text: item } : item))
+    ? list.map((item: unknown) => (typeof item === 'string' ? { text: item } : item))
     : list
   const parsed = z.array(promptSchema).min(1).safeParse(items)
   if (parsed.success) return parsed.data

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { samplerSchema, scheduleSchema, type SamplerSettings } from '../../../contract/evaluation-task.ts'
 import { normalNoise } from '../../../engine/evaluation/diffusion/noise.ts'
-import { runSampler } from '../../../engine/evaluation/diffusion/samplers.ts'
+import { type Predict, runSampler, type Visit } from '../../../engine/evaluation/diffusion/samplers.ts'
 import { samplerSteps, signalShares } from '../../../engine/evaluation/diffusion/schedule.ts'
 
 const sampleSchedule = JSON.parse(
@@ -26,17 +26,20 @@ async function errorAgainstExact(
   kind: 'epsilon' | 'v_prediction' | 'sample',
 ): Promise<number> {
   const [mean, deviation] = [0.4, 0.3]
-  // Log-SNR falls evenly from 4 to -6, so that every step is as hard as the next; the way stops where there is still
-  // noise: the jump to none at all is of first order for every sampler.
+  // Log-SNR falls evenly from 4 to -6, so that every step is as hard as the next. What counts is the sample at the last
+  // visit, where there is still noise: the jump to none at all is of first order for every sampler.
   const settings = scheduleSchema.parse({
     alphas_cumprod: Array.from({ length: 2000 }, (_, step) => 1 / (1 + Math.exp(step / 200 - 4))),
     prediction_type: kind,
     timestep_spacing: 'trailing',
-    set_alpha_to_one: false,
   })
   const noise = normalNoise(3, 200)
   const steps = samplerSteps(settings, sampler)
-  const result = await runSampler(settings, sampler, noise, (sample, { alpha }) => {
+  let result = noise
+  const onVisit = ({ sample }: Visit): void => {
+    result = sample
+  }
+  const predict: Predict = (sample, { alpha }) => {
     const variance = alpha * deviation ** 2 + 1 - alpha
     const prediction = sample.map((x) => {
       const expected = mean + ((Math.sqrt(alpha) * deviation ** 2) / variance) * (x - Math.sqrt(alpha) * mean)
@@ -45,8 +48,9 @@ async function errorAgainstExact(
       return kind === 'sample' ? expected : Math.sqrt(alpha) * epsilon - Math.sqrt(1 - alpha) * expected
     })
     return Promise.resolve(prediction)
-  })
-  const [start, end] = [steps[0]!.alpha, steps.at(-1)!.nextAlpha]
+  }
+  await runSampler(settings, sampler, noise, predict, onVisit)
+  const [start, end] = [steps[0]!.alpha, steps.at(-1)!.alpha]
   const spread = (share: number): number => Math.sqrt(share * deviation ** 2 + 1 - share)
   const exact = (x: number): number =>
     Math.sqrt(end) * mean + (spread(end) / spread(start)) * (x - Math.sqrt(start) * mean)
@@ -87,9 +91,35 @@ describe('schedules', () => {
     expect(visits('linspace')).toEqual([999, 888, 777, 666, 555, 444, 333, 222, 111, 0])
   })
 
+  it('rounds halves to even and divides the way of DPM-Solver++ as diffusers does', () => {
+    const visits = (spacing: string, method: string, steps: number): number[] =>
+      samplerSteps(
+        scheduleSchema.parse({ timestep_spacing: spacing, set_alpha_to_one: false }),
+        samplerSchema.parse({ method, steps }),
+      ).map((visit) => visit.timestep)
+    // np.round(np.arange(1000, 0, -62.5)) - 1: 937.5, 812.5 and 687.5 go to 938, 812 and 688.
+    expect(visits('trailing', 'ddim', 16).slice(0, 6)).toEqual([999, 937, 874, 811, 749, 687])
+    // np.linspace(0, 999, 13).round()[::-1][:-1]: 166.5 and 499.5 go to 166 and 500.
+    expect(visits('linspace', 'dpmsolver++2m', 12)).toEqual([
+      999, 916, 832, 749, 666, 583, 500, 416, 333, 250, 166, 83,
+    ])
+    // (np.arange(0, 11) * (1000 // 11))[::-1][:-1]
+    expect(visits('leading', 'dpmsolver++2m', 10)).toEqual([900, 810, 720, 630, 540, 450, 360, 270, 180, 90])
+  })
+
+  it('DPM-Solver++ ends without noise whatever DDIM does (final_sigmas_type "zero")', () => {
+    const settings = scheduleSchema.parse({ set_alpha_to_one: false })
+    const end = (method: string): number =>
+      samplerSteps(settings, samplerSchema.parse({ method, steps: 10 })).at(-1)!.nextAlpha
+    expect(end('dpmsolver++2m')).toBe(1)
+    expect(end('ddim')).toBe(signalShares(settings)[0])
+  })
+
   it('refuses more steps than training steps', () => {
     const settings = scheduleSchema.parse({ num_train_timesteps: 10 })
-    expect(() => samplerSteps(settings, samplerSchema.parse({ steps: 11 }))).toThrow(/11 sampler steps of 10/)
+    expect(() => samplerSteps(settings, samplerSchema.parse({ steps: 11 }))).toThrow(
+      expect.objectContaining({ code: 'E_TASK_STEPS', details: { steps: 11, count: 10 } }),
+    )
   })
 })
 

@@ -1,14 +1,16 @@
 // The parts of quality tasks that need no model: windows of text, tokenizers, pictures, planned seeds, reading tasks.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { inflateSync } from 'node:zlib'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import { encoderInput, toPicture, toPng } from '../../../engine/evaluation/diffusion/pictures.ts'
-import { planPictures } from '../../../engine/evaluation/tasks/diffusion.ts'
+import { Checkpoints } from '../../../engine/evaluation/tasks/checkpoint.ts'
+import { readLabels } from '../../../engine/evaluation/tasks/classification.ts'
+import { folderNames, planPictures } from '../../../engine/evaluation/tasks/diffusion.ts'
 import { textWindows } from '../../../engine/evaluation/tasks/language.ts'
-import { readTask } from '../../../engine/evaluation/tasks/read.ts'
+import { hashTask, readPrompts, readTask } from '../../../engine/evaluation/tasks/read.ts'
 import { promptEncoder } from '../../../engine/evaluation/tokenizers.ts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'aqw-tasks-'))
@@ -96,6 +98,107 @@ describe('tokenizers', () => {
     const file = write('broken.json', '{')
     expect(() => promptEncoder({ kind: 'tokenizer_json', file, length: 4, pad: 0 })).toThrow(/broken\.json/)
     expect(() => promptEncoder({ kind: 'words', file: write('empty.json', {}) })).toThrow(/"vocabulary"/)
+  })
+})
+
+describe('CLIP vocabularies without a tokenizer.json', () => {
+  // Byte-pair encoding of a few words, with the special tokens last, as in CLIP's own vocabulary.
+  const words = [
+    'a',
+    'c',
+    't',
+    '!',
+    'a</w>',
+    't</w>',
+    's</w>',
+    '!</w>',
+    'at</w>',
+    'cat</w>',
+    'ca',
+    "'s</w>",
+    "'",
+  ]
+  const vocabulary = Object.fromEntries(
+    [...words, '<|startoftext|>', '<|endoftext|>'].map((word, id) => [word, id]),
+  )
+  const clip = path.join(folder, 'clip')
+  mkdirSync(clip)
+  writeFileSync(path.join(clip, 'vocab.json'), JSON.stringify(vocabulary))
+  writeFileSync(path.join(clip, 'merges.txt'), "#version: 0.2\na t</w>\nc at</w>\n' s</w>\n")
+  const file = path.join(clip, 'vocab.json')
+
+  it('are read with their merges: lower case, contractions apart, begin and end', () => {
+    const encode = promptEncoder({ kind: 'tokenizer_json', file, length: 10, pad: 14, eos: 14 })
+    const ids = ['<|startoftext|>', 'a</w>', 'cat</w>', "'s</w>", '!</w>', '<|endoftext|>'].map(
+      (word) => vocabulary[word]!,
+    )
+    expect(encode("A  CAT's !")).toEqual([...ids, 14, 14, 14, 14])
+  })
+
+  it('other vocabularies are refused', () => {
+    const other = path.join(folder, 'other')
+    mkdirSync(other)
+    writeFileSync(path.join(other, 'vocab.json'), '{"a": 1}')
+    const spec = { kind: 'tokenizer_json', file: path.join(other, 'vocab.json'), length: 4, pad: 0 } as const
+    expect(() => promptEncoder(spec)).toThrow(/no CLIP vocabulary/)
+  })
+})
+
+describe('folders of the sides', () => {
+  it('differ whatever the labels are, and name them in any script', () => {
+    expect(folderNames(['FP16', 'fp16!', 'INT8 (auto)', '候选', '基准', '!!', '??'])).toEqual([
+      'fp16',
+      'fp16-2',
+      'int8-auto',
+      '候选',
+      '基准',
+      'side',
+      'side-2',
+    ])
+  })
+})
+
+describe('checkpoints', () => {
+  const identity = { task: 'x', seed: '0' }
+  const sample = (file: string | null) => ({
+    sample: { id: '0', prompt: null, seed: 0, file, values: {}, steps: null },
+    vectors: { features: Float32Array.of(1.5, -0.1, NaN) },
+    seconds: 1,
+  })
+
+  it('come back bit for bit, and do not count once their picture is gone', () => {
+    const output = path.join(folder, 'output-a')
+    mkdirSync(output)
+    writeFileSync(path.join(output, 'p.png'), 'x')
+    new Checkpoints(output, identity, false).write(3, [sample('p.png')])
+    const again = new Checkpoints(output, identity, true)
+    expect(again.read(3)).toEqual([sample('p.png')])
+    expect(again.read(2)).toBeUndefined()
+    rmSync(path.join(output, 'p.png'))
+    expect(again.read(3)).toBeUndefined()
+  })
+
+  it('a damaged header starts anew; a folder of somebody else is left alone', () => {
+    const output = path.join(folder, 'output-b')
+    new Checkpoints(output, identity, false).write(0, [sample(null)])
+    writeFileSync(path.join(output, 'checkpoint/evaluation.json'), '{"task": ')
+    expect(new Checkpoints(output, identity, true).read(0)).toBeUndefined()
+
+    const theirs = path.join(folder, 'output-c')
+    mkdirSync(path.join(theirs, 'checkpoint'), { recursive: true })
+    writeFileSync(path.join(theirs, 'checkpoint/weights.pt'), 'precious')
+    for (const resume of [false, true, 'if_same'] as const)
+      expect(() => new Checkpoints(theirs, identity, resume)).toThrow(/not written by an evaluation/)
+    expect(existsSync(path.join(theirs, 'checkpoint/weights.pt'))).toBe(true)
+  })
+})
+
+describe('labels', () => {
+  it('are numbers, and what is not is named with its line of the file', () => {
+    expect(readLabels(write('labels.txt', '3\n\n1\n'), 2)).toEqual([3, 1])
+    expect(() => readLabels(write('labels.txt', '3\n\ncat\n'), 2)).toThrow(/line 3: "cat"/)
+    expect(() => readLabels(write('labels.txt', '3\n'), 2)).toThrow(/1 labels for 2 samples/)
+    expect(() => readLabels(folder, 2)).toThrow(expect.objectContaining({ code: 'E_FILE_READ' }))
   })
 })
 
@@ -188,6 +291,38 @@ describe('reading tasks', () => {
     }
     expect(() => readTask(write('task-b.json', task))).toThrow(/window/)
     expect(() => readTask(write('task-b.json', task))).toThrow(/extra/)
+  })
+
+  it('prompts of any JSON are read or refused with a code', () => {
+    const opened = readTask(samples('sprite-diffusion'))
+    if (opened.task.kind !== 'diffusion') throw new Error('not a diffusion task')
+    const { task } = opened
+    fc.assert(
+      fc.property(fc.jsonValue(), fc.option(fc.constantFrom('a', 'b'), { nil: undefined }), (value, list) => {
+        const prompts = { file: write('prompts.json', JSON.stringify(value)), list }
+        try {
+          expect(readPrompts({ ...task, prompts }).length).toBeGreaterThan(0)
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'E_TASK_INVALID' })
+        }
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  it('a change within a file of a data folder changes the task, whatever its size', () => {
+    const data = path.join(folder, 'bins')
+    mkdirSync(data)
+    const opened = {
+      task: readTask(samples('tiny-lm')).task,
+      path: path.join(folder, 'task.json'),
+      files: [data],
+    }
+    writeFileSync(path.join(data, '0.bin'), 'aaaa')
+    const before = hashTask(opened)
+    expect(hashTask(opened)).toBe(before)
+    writeFileSync(path.join(data, '0.bin'), 'bbbb')
+    expect(hashTask(opened)).not.toBe(before)
   })
 
   it('any JSON is refused with a code, never with a crash', () => {
