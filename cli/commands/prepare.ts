@@ -50,6 +50,12 @@ function numbers(name: string, text: string): number[] {
   })
 }
 
+function oneNumber(name: string, text: string): number {
+  const [value, ...rest] = numbers(name, text)
+  if (value !== undefined && rest.length === 0) return value
+  throw new AppError('E_ARGUMENT', { name, reason: `"${text}" is not usable`, expected: 'one number' })
+}
+
 function pair(name: string, text: string): [number, number] {
   const [height, width, ...rest] = parseIntegers(name, text, 1, 16_384)
   if (height !== undefined && rest.length === 0) return [height, width ?? height]
@@ -81,7 +87,7 @@ function settingsOf(options: PrepareOptions): PreparationRequest {
     ...(filter !== undefined && { filter }),
     ...(options.crop !== undefined && { crop: pair('--crop', options.crop) }),
     ...(channels !== undefined && { channels }),
-    ...(options.scale !== undefined && { scale: numbers('--scale', options.scale)[0] }),
+    ...(options.scale !== undefined && { scale: oneNumber('--scale', options.scale) }),
     ...(options.mean !== undefined && { mean: numbers('--mean', options.mean) }),
     ...(options.std !== undefined && { std: numbers('--std', options.std) }),
     ...(layout !== undefined && { layout }),

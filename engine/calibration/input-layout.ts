@@ -1,5 +1,5 @@
 // Data stored with channels last for an input with channels first: declared, and turned around on load.
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { z } from 'zod'
 import { AppError } from '../../contract/errors/index.ts'
@@ -16,10 +16,8 @@ function preparedLayout(folder: string): z.infer<typeof preparedSchema> | undefi
   const file = path.join(folder, SETTINGS_FILE)
   if (!existsSync(file)) return undefined
   try {
-    const bytes = readFileSync(file)
-    const parsed =
-      bytes.length > MAXIMUM_BYTES ? undefined : preparedSchema.safeParse(JSON.parse(bytes.toString('utf8')))
-    return parsed?.success ? parsed.data : undefined
+    if (statSync(file).size > MAXIMUM_BYTES) return undefined
+    return preparedSchema.safeParse(JSON.parse(readFileSync(file, 'utf8'))).data
   } catch {
     // A file of this name that is something else declares nothing.
     return undefined

@@ -1,6 +1,6 @@
 // The stage that generates with every side of a comparison and judges the results. Samples that are finished wait in a folder
 // of their own, so that a job that was killed goes on where it was.
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { QualityReport } from '../../contract/evaluation.ts'
 import { hashData } from '../common/hashing.ts'
@@ -49,16 +49,20 @@ export interface PictureIndex {
 /** Packs the pictures of a report; the index stands in the stage's data. */
 function packPictures(report: QualityReport, folder: string, target: string): PictureIndex {
   const index: PictureIndex = {}
-  const parts: Buffer[] = []
-  let start = 0
-  for (const { file } of report.sides.flatMap((side) => side.samples)) {
-    if (file === null || !existsSync(path.join(folder, file))) continue
-    const bytes = readFileSync(path.join(folder, file))
-    index[file] = [start, bytes.length]
-    parts.push(bytes)
-    start += bytes.length
+  // One after the other: thousands of pictures of 512 pixels are gigabytes.
+  const descriptor = openSync(target, 'w')
+  try {
+    let start = 0
+    for (const { file } of report.sides.flatMap((side) => side.samples)) {
+      if (file === null || !existsSync(path.join(folder, file))) continue
+      const bytes = readFileSync(path.join(folder, file))
+      writeFileSync(descriptor, bytes)
+      index[file] = [start, bytes.length]
+      start += bytes.length
+    }
+  } finally {
+    closeSync(descriptor)
   }
-  writeFileSync(target, Buffer.concat(parts))
   return index
 }
 

@@ -61,9 +61,28 @@ async function finalPixels(file: string, settings: Preparation): Promise<Pixels>
   return crop(resize(decoded, settings), settings.crop, file)
 }
 
-function checkTarget(folder: string): void {
-  if (existsSync(folder) && readdirSync(folder).length > 0)
-    throw new AppError('E_FILE_WRITE', { path: folder, reason: 'the folder is not empty' })
+/** @throws E_FILE_WRITE for what is there and is no empty folder */
+export function checkTarget(folder: string): void {
+  const refuse = (reason: string, cause?: unknown): AppError =>
+    new AppError('E_FILE_WRITE', { path: folder, reason }, { cause })
+  let found: string[]
+  try {
+    found = existsSync(folder) ? readdirSync(folder) : []
+  } catch (error) {
+    throw refuse(reasonOf(error), error)
+  }
+  if (found.length > 0) throw refuse('the folder is not empty')
+}
+
+/** A folder beside the target, to be renamed to it in the end. @throws E_FILE_WRITE */
+export function besideTarget(target: string): string {
+  try {
+    mkdirSync(path.dirname(path.resolve(target)), { recursive: true })
+    return makeTemporaryFolder(path.resolve(target))
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    throw new AppError('E_FILE_WRITE', { path: target, reason: reasonOf(error) }, { cause: error })
+  }
 }
 
 /** `00012.bin`, or `00012_input.bin` for one of several inputs. */
@@ -86,8 +105,7 @@ export async function preparePictures(
   const settings = checkedPreparation(request)
   checkTarget(target)
   const files = choosePictures(findPictures(source), source, settings)
-  mkdirSync(path.dirname(path.resolve(target)), { recursive: true })
-  const temporary = makeTemporaryFolder(path.resolve(target))
+  const temporary = besideTarget(target)
   try {
     const written = await writeBins(source, files, temporary, settings, ctx)
     rmSync(target, { recursive: true, force: true })

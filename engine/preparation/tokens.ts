@@ -1,21 +1,12 @@
 // Token sequences as calibration data of a language model: windows of ids, one bin each.
 import { createHash } from 'node:crypto'
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { z } from 'zod'
 import { AppError } from '../../contract/errors/index.ts'
 import type { WorkContext } from '../../contract/work.ts'
-import { makeTemporaryFolder } from '../common/files.ts'
 import { reasonOf } from '../common/hashing.ts'
+import { besideTarget, checkTarget } from './prepare.ts'
 
 export interface TokenPreparation {
   /** Model input, part of the file names when given. */
@@ -66,8 +57,7 @@ export function prepareTokens(
   settings: TokenPreparation,
   ctx: WorkContext = {},
 ): PreparedTokens {
-  if (existsSync(target) && readdirSync(target).length > 0)
-    throw new AppError('E_FILE_WRITE', { path: target, reason: 'the folder is not empty' })
+  checkTarget(target)
   const { window, count, dtype, input } = settings
   const windows = readSequences(source, settings.list).flatMap((tokens) =>
     Array.from({ length: Math.floor(tokens.length / window) }, (_, index) =>
@@ -76,8 +66,7 @@ export function prepareTokens(
   )
   if (windows.length === 0 || (count ?? 0) > windows.length)
     throw new AppError('E_PREPARE_COUNT', { path: source, wanted: count ?? 1, available: windows.length })
-  mkdirSync(path.dirname(path.resolve(target)), { recursive: true })
-  const temporary = makeTemporaryFolder(path.resolve(target))
+  const temporary = besideTarget(target)
   try {
     const digest = createHash('sha256')
     const used = windows.slice(0, count)

@@ -33,6 +33,7 @@ export class Ratings {
     this.#db = db
   }
 
+  /** A second vote of a rater on the same sample (a key pressed twice) takes the place of the first. */
   add(
     { runId, first, second }: RatingPair,
     vote: { sample: string; choice: RatingRow['choice']; rater: string; firstWasLeft: boolean },
@@ -46,6 +47,11 @@ export class Ratings {
       rater: vote.rater,
       created_at: now(),
     }
+    this.#db
+      .prepare(
+        'DELETE FROM ratings WHERE run_id = ? AND first = ? AND second = ? AND rater = ? AND sample = ?',
+      )
+      .run(runId, first, second, row.rater, row.sample)
     this.#db
       .prepare(
         `INSERT INTO ratings (id, run_id, sample, first, second, choice, rater, first_was_left, created_at)
