@@ -3,11 +3,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { calibrateCommandLine } from '../../contract/rpc/index.ts'
 import { defaultRecipe } from '../../contract/recipe.ts'
 import { type CalibrateJobRequest, calibrateJobRequestSchema, type Job } from '../../contract/workspace.ts'
-import {
-  CALIBRATION_FILES,
-  type CalibrateDefinition,
-  type CalibrationSummary,
-} from '../jobs/calibrate-plan.ts'
+import { CALIBRATION_FILES, type CalibrationSummary } from '../jobs/calibrate-plan.ts'
+import type { CalibrateDefinition } from '../jobs/definitions.ts'
 import { storedFile, type JobKind, type PlanResult } from '../jobs/index.ts'
 import { recipeHash, type KeptFile, type Workspace } from '../workspace/index.ts'
 import { recipeOf } from './compare-jobs.ts'

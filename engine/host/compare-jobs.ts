@@ -14,7 +14,7 @@ import {
   type RunRow,
 } from '../../contract/workspace.ts'
 import type { LayerReport } from '../../contract/quantization.ts'
-import type { CompareDefinition } from '../jobs/compare-plan.ts'
+import type { CompareDefinition } from '../jobs/definitions.ts'
 import { storedFile, type JobKind, type PlanResult } from '../jobs/index.ts'
 import { newId, now, recipeHash, type KeptFile, type NewRun, type Workspace } from '../workspace/index.ts'
 import { factsOf } from './library.ts'

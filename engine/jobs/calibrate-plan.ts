@@ -2,28 +2,10 @@
 import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { CalibrationReport, CoverageVerdict } from '../../contract/calibration.ts'
-import type { DatasetSpec } from '../../contract/quantization.ts'
-import type { Recipe } from '../../contract/recipe.ts'
 import { calibrateModel } from '../quantization/index.ts'
+import { type CalibrateDefinition, calibrationRequest } from './definitions.ts'
 import type { CreatePlan, Plan, Stage, StageInput } from './plan.ts'
 import { dataOf, isCompiled, plainFile, recoverStage, sourceOf } from './stage-files.ts'
-
-/** What the engine process hands over: everything resolved to paths, everything that decides the result as a hash. */
-export interface CalibrateDefinition {
-  modelPath: string
-  modelSha256: string
-  /** Where model and data came from, as the report names them. */
-  modelSource: string
-  datasetPath: string
-  datasetSha256: string
-  datasetSource: string
-  calibrationSamples?: number | undefined
-  selection?: DatasetSpec['selection'] | undefined
-  inputShapes?: Record<string, number[]> | undefined
-  recipe: Recipe
-  recipeSha256: string
-  tool: { name: string; version: string }
-}
 
 /** Keys of the stage's files. */
 export const CALIBRATION_FILES = { report: 'calibration', header: 'calibration-header' } as const
@@ -33,16 +15,6 @@ export interface CalibrationSummary {
   samples: number
   tensors: number
   verdict: CoverageVerdict
-}
-
-function datasetRequest(definition: CalibrateDefinition) {
-  const { datasetPath, calibrationSamples, selection, inputShapes } = definition
-  return {
-    folder: datasetPath,
-    ...(calibrationSamples === undefined ? {} : { count: calibrationSamples }),
-    ...(selection === undefined ? {} : { selection }),
-    ...(inputShapes === undefined ? {} : { inputShapes }),
-  }
 }
 
 async function writeReport(
@@ -83,7 +55,7 @@ function calibrate(definition: CalibrateDefinition): Stage {
         {
           modelPath: sourceOf(modelPath, context.results),
           recipe,
-          dataset: datasetRequest(definition),
+          dataset: calibrationRequest(definition),
           temporaryFolder: context.folder,
           tool,
         },

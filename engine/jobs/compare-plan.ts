@@ -1,13 +1,12 @@
 // The comparison as stages: (recover) -> quantize -> compile FP16, compile INT8 -> benchmark -> evaluate. Loaded by the
 // worker process. Every stage is keyed by content hashes, so that only what is missing is done again.
 import path from 'node:path'
-import type { BenchmarkResult, ScenarioInput } from '../../contract/benchmark.ts'
+import type { BenchmarkResult } from '../../contract/benchmark.ts'
 import type { ComparisonSection, Quality } from '../../contract/comparison.ts'
 import { comparisonFigureNames, runGates } from '../../contract/comparison-figures.ts'
 import { parseGate } from '../../contract/gates.ts'
 import type { CostValidation, Precision } from '../../contract/cost.ts'
-import type { DatasetRequest, DatasetSpec, QuantizationResult } from '../../contract/quantization.ts'
-import type { Recipe } from '../../contract/recipe.ts'
+import type { QuantizationResult } from '../../contract/quantization.ts'
 import { benchmark, type BenchmarkModel } from '../benchmark/index.ts'
 import { modelInputs, openDataset, type CalibrationDataset } from '../calibration/index.ts'
 import { hashFile } from '../common/hashing.ts'
@@ -19,37 +18,11 @@ import { overlappingSamples } from '../pipeline/overlap.ts'
 import { measureQuality, spread, toRunInputs } from '../pipeline/quality.ts'
 import { buildSection } from '../pipeline/sections.ts'
 import { deployPrecision, quantizeModel } from '../quantization/index.ts'
+import { calibrationRequest, type CompareDefinition } from './definitions.ts'
 import { generatedReport, generateStage } from './generate-stage.ts'
 import { sideFigures, type FigureSource } from './run-figures.ts'
 import type { CreatePlan, Plan, Stage, StageInput } from './plan.ts'
 import { dataOf, fileOf, isCompiled, modelFiles, plainFile, recoverStage, sourceOf } from './stage-files.ts'
-
-/** What the engine process hands over: everything resolved to paths, everything that decides the result as a hash. */
-export interface CompareDefinition {
-  jobId: string
-  modelPath: string
-  modelSha256: string
-  datasetPath: string
-  datasetSha256: string
-  calibrationSamples?: number | undefined
-  selection?: DatasetSpec['selection'] | undefined
-  inputShapes?: Record<string, number[]> | undefined
-  /** Held-out data for the quality figures; the calibration data when left out. */
-  evaluation?: { path: string; sha256: string } | undefined
-  evaluationSamples?: number | undefined
-  /** Also measures FP32 against INT8 on the host CPU. */
-  hostCpu?: boolean | undefined
-  /** Also generates with every side and judges the results. */
-  task?: { path: string; count?: number | undefined; seed: number } | undefined
-  gates?: readonly string[] | undefined
-  /** Where generated samples wait for a resume. */
-  partialFolder?: string | undefined
-  recipe: Recipe
-  recipeSha256: string
-  device: string
-  scenario: ScenarioInput
-  tool: { name: string; version: string }
-}
 
 /** Samples that the quality figures use, spread evenly over the data; the default of `aqw compare`. */
 const EVALUATION_SAMPLES = 32
@@ -158,7 +131,7 @@ class CompareWork {
       run: async (context) => {
         const modelPath = this.#source(context.results)
         const outputPrefix = path.join(context.folder, path.basename(modelPath, '.onnx'))
-        const dataset = this.#datasetRequest()
+        const dataset = calibrationRequest(this.#definition)
         const request = { modelPath, recipe, dataset, outputPrefix, hostCpuModel: this.#onHost }
         const result = await quantizeModel(request, context)
         const { layers, layersInBranches, sizes, seconds, hostCpuPath } = result
@@ -404,18 +377,8 @@ class CompareWork {
     return [side('FP16', 'baseline', 'fp16'), side(candidate, 'candidate', 'int8')]
   }
 
-  #datasetRequest(): DatasetRequest {
-    const { datasetPath, calibrationSamples, selection, inputShapes } = this.#definition
-    return {
-      folder: datasetPath,
-      ...(calibrationSamples === undefined ? {} : { count: calibrationSamples }),
-      ...(selection === undefined ? {} : { selection }),
-      ...(inputShapes === undefined ? {} : { inputShapes }),
-    }
-  }
-
   #dataset(results: ReadonlyMap<string, StageInput>): CalibrationDataset {
-    return openDataset(this.#datasetRequest(), modelInputs(openModel(this.#source(results))))
+    return openDataset(calibrationRequest(this.#definition), modelInputs(openModel(this.#source(results))))
   }
 
   /** All of the held-out data, or the calibration data that was used. */
@@ -431,7 +394,7 @@ class CompareWork {
     const inputs = modelInputs(openModel(source))
     const open = inputs.filter((input) => input.dims.includes(null))
     if (open.length === 0) return undefined
-    const sample = openDataset(this.#datasetRequest(), inputs).load(0)
+    const sample = openDataset(calibrationRequest(this.#definition), inputs).load(0)
     return Object.fromEntries(open.map((input) => [input.name, sample[input.name]?.dims ?? []]))
   }
 }

@@ -9,6 +9,7 @@ import { dmqFactors, smoothQuantFactors } from './balance-factors.ts'
 import { ChannelPaths } from './channel-path.ts'
 import type { LinearLayer } from './linear-layer.ts'
 import type { ModelEditor } from './model-editor.ts'
+import { factorFacts } from './weight-channels.ts'
 
 /** Layers that read the same tensor by the same dimension have one division and so one set of factors. */
 interface Group {
@@ -138,9 +139,7 @@ export function balance(
       layer: first,
       layers: names,
       ...(commit && source && { foldedInto: nodeLabel(source.node) }),
-      channels: factors.length,
-      smallest: Math.min(...factors),
-      largest: Math.max(...factors),
+      ...factorFacts(factors),
     })
   }
   return { notes: notes.toReversed(), factors: result }

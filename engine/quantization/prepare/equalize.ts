@@ -6,7 +6,7 @@ import { nodeLabel } from '../../onnx/index.ts'
 import { ChannelPaths, type ChannelSource } from './channel-path.ts'
 import type { LinearLayer } from './linear-layer.ts'
 import type { ModelEditor } from './model-editor.ts'
-import { forEachBlock } from './weight-channels.ts'
+import { factorFacts, forEachBlock } from './weight-channels.ts'
 
 /** Chains of layers settle within a few rounds; factors that still move by less change no integer weight. */
 const MAX_ROUNDS = 100
@@ -93,7 +93,8 @@ function settle(pairs: readonly Pair[]): void {
       multiply(first.output, factors, -1)
       multiply(second.input, factors, 1)
       multiply(pair.factors, factors, 1)
-      change = Math.max(change, ...factors.map((factor) => Math.abs(Math.log(factor))))
+      const { smallest, largest } = factorFacts(factors)
+      change = Math.max(change, -Math.log(smallest), Math.log(largest))
     }
     if (change < SETTLED) return
   }
@@ -115,9 +116,7 @@ export function equalize(editor: ModelEditor, layers: readonly LinearLayer[]): R
       kind: 'equalize',
       layer: nodeLabel(first.node),
       next: nodeLabel(second.node),
-      channels: factors.length,
-      smallest: Math.min(...factors),
-      largest: Math.max(...factors),
+      ...factorFacts(factors),
     })
   }
   return notes

@@ -108,6 +108,20 @@ export function channelMaxima(
   return maxima
 }
 
+/** What a repair note says of factors: no spread into arguments, which a layer may have too many channels for. */
+export function factorFacts(factors: Float32Array | Float64Array): {
+  channels: number
+  smallest: number
+  largest: number
+} {
+  let [smallest, largest] = [Infinity, -Infinity]
+  for (const factor of factors) {
+    smallest = Math.min(smallest, factor)
+    largest = Math.max(largest, factor)
+  }
+  return { channels: factors.length, smallest, largest }
+}
+
 /** Sum of squares of each input channel. */
 export function inputEnergies(values: Float32Array, channels: WeightChannels): Float64Array {
   const { first, second, inner, firstSide } = channels

@@ -9,6 +9,7 @@ import {
   scaleChannels,
   sliceInputs,
   weightChannels,
+  factorFacts,
 } from '../../../../engine/quantization/prepare/weight-channels.ts'
 
 interface Case {
@@ -125,4 +126,11 @@ describe('channels of weights', () => {
       }),
     )
   })
+})
+
+it('sums up factors of more channels than a call takes arguments', () => {
+  const factors = new Float64Array(400_000).fill(1)
+  factors[7] = 0.25
+  factors[399_999] = 3
+  expect(factorFacts(factors)).toEqual({ channels: 400_000, smallest: 0.25, largest: 3 })
 })
