@@ -17,7 +17,7 @@ import {
 } from '../runtime/quantization-options.ts'
 import { type Host, systemLocale } from '../runtime/host.ts'
 import { action, withCommonOptions } from '../runtime/program.ts'
-import { repairText } from '../runtime/repair-options.ts'
+import { idleRepairs, repairText } from '../runtime/repair-options.ts'
 import { keyValues } from '../runtime/table.ts'
 
 interface QuantizeOptions extends Omit<DatasetOptions, 'calibration'> {
@@ -73,7 +73,11 @@ async function quantizeByCalibration(
     outputPrefix: path.resolve(options.output),
     hostCpuModel: options.hostCpuModel ?? false,
   }
-  return quantizeModel(request, host.ctx)
+  const result = await quantizeModel(request, host.ctx)
+  for (const repair of idleRepairs(recipe, result.repairs ?? [])) {
+    host.log.info(`asked for, but nothing to do in this model: ${repair}`)
+  }
+  return result
 }
 
 function quantizeBy(host: Host, options: QuantizeOptions): Promise<QuantizationResult> {

@@ -114,3 +114,16 @@ export function repairText(notes: readonly RepairNote[]): string | undefined {
   const parts = [...counts].map(([kind, group]) => `${KIND_TEXTS[kind]}: ${group.length}`)
   return parts.length > 0 ? parts.join(', ') : undefined
 }
+
+/** Kinds of repair that a recipe asks for by name and that found nothing to do, such as "pairs equalized". */
+export function idleRepairs({ repair }: Recipe, notes: readonly RepairNote[]): string[] {
+  const asked: [RepairNote['kind'], boolean][] = [
+    ['equalize', repair.equalize],
+    ['balance', repair.balance !== undefined],
+    ['split_concat', repair.split_concat.mode !== 'off'],
+    ['bias_correction', repair.bias_correction],
+  ]
+  return asked
+    .filter(([kind, wanted]) => wanted && !notes.some((note) => note.kind === kind))
+    .map(([kind]) => KIND_TEXTS[kind])
+}

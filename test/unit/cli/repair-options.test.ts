@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { defaultRecipe, RECIPE_SCHEMA, recipeSchema } from '../../../contract/recipe.ts'
 import {
   addRepairOptions,
+  idleRepairs,
   type RepairOptions,
   repairText,
   withRepair,
@@ -96,5 +97,18 @@ describe('options of weight repair', () => {
     expect(repairText([note('a'), note('b'), bias])).toBe(
       'batch normalizations folded: 2, biases corrected: 1',
     )
+  })
+})
+
+describe('repairs that found nothing to do', () => {
+  it('are those asked for without a note', () => {
+    const recipe = withRepair(defaultRecipe, parsed('--equalize', '--balance', '--bias-correction'))
+    const note = { kind: 'bias_correction' as const, layer: 'conv', channels: 2, largest: 0.1 }
+    expect(idleRepairs(recipe, [note])).toEqual(['pairs equalized', 'inputs balanced'])
+    // Folding is on by default: nobody asked for it by name.
+    expect(idleRepairs(defaultRecipe, [])).toEqual([])
+    expect(idleRepairs(withRepair(defaultRecipe, parsed('--split-concat')), [])).toEqual([
+      'layers split at joints',
+    ])
   })
 })
