@@ -1,6 +1,15 @@
 // Quality tasks on real models: published figures of the samples, interruption, a planted defect, recorded trajectories and
 // a folder in diffusers layout.
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -169,6 +178,62 @@ describe('the sample diffusion model', () => {
   })
 })
 
+describe('the same task twice', () => {
+  const opened = readTask(samples('sprite-diffusion'))
+  if (opened.task.kind !== 'diffusion') throw new Error('not a diffusion task')
+  const task = { ...opened, task: { ...opened.task, sampler: { ...opened.task.sampler, steps: 2 } } }
+  const model = samples('sprite-diffusion/unet.onnx')
+  const sides = [onCpu('参考', 'reference', model), onCpu('候选', 'candidate', model)]
+  const run = (name: string, signal?: AbortSignal, onProgress?: (progress: { done: number }) => void) =>
+    evaluateTask(
+      {
+        task,
+        sides,
+        seed: 5,
+        count: 3,
+        outputFolder: path.join(folder, name),
+        resume: true,
+        record: { folder: path.join(folder, `${name}-calibration`), samplesPerPicture: 2 },
+      },
+      { ...(signal && { signal }), ...(onProgress && { onProgress }) },
+    )
+  /** Every file below a folder with its bytes. */
+  const filesOf = (name: string): Record<string, string> =>
+    Object.fromEntries(
+      readdirSync(path.join(folder, name), { recursive: true, encoding: 'utf8' })
+        .filter((file) => /\.(png|bin)$|index\.json$/.test(file))
+        .map((file) => [file, readFileSync(path.join(folder, name, file)).toString('base64')]),
+    )
+
+  it('gives the same pictures, metrics and recordings bit for bit, also when it was interrupted', async () => {
+    const once = await run('once')
+    const controller = new AbortController()
+    const interrupted = run('again', controller.signal, ({ done }) => {
+      if (done === 2) controller.abort()
+    })
+    await expect(interrupted).rejects.toMatchObject({ code: 'E_CANCELLED' })
+    // A picture that was lost meanwhile is made again.
+    rmSync(path.join(folder, 'again', '候选', '00001.png'))
+    const again = await run('again')
+    expect(timeless(again)).toEqual(timeless(once))
+    expect(Object.keys(filesOf('once'))).toHaveLength(6)
+    expect(filesOf('again')).toEqual(filesOf('once'))
+    // Two steps of three pictures: sample, time step and text states of each, and the index.
+    expect(Object.keys(filesOf('once-calibration'))).toHaveLength(19)
+    expect(filesOf('again-calibration')).toEqual(filesOf('once-calibration'))
+  })
+
+  it('is cancelled between two steps of a picture', async () => {
+    const controller = new AbortController()
+    const long = { ...task, task: { ...task.task, sampler: { ...task.task.sampler, steps: 1000 } } }
+    const request = { sides, seed: 0, count: 1, outputFolder: path.join(folder, 'long'), resume: false }
+    const onProgress = (): void => void setTimeout(() => controller.abort(), 300)
+    const running = evaluateTask({ task: long, ...request }, { signal: controller.signal, onProgress })
+    await expect(running).rejects.toMatchObject({ code: 'E_CANCELLED' })
+    expect(existsSync(path.join(folder, 'long', '参考', '00000.png'))).toBe(false)
+  })
+})
+
 describe('a folder in diffusers layout', () => {
   it('is a task without a task file', async () => {
     const root = path.join(folder, 'tiny-pipeline')
@@ -279,6 +344,21 @@ describe('a folder in diffusers layout', () => {
     if (task.task.kind !== 'diffusion') throw new Error('not a diffusion task')
     expect(task.task.denoiser.shape).toEqual([2, 16, 16])
     expect(task.task.vae_decoder?.scaling_factor).toBe(0.5)
+    expect(task.task.text_encoders[0]?.tokenizer).toMatchObject({ pad: 49_407 })
+    expect(task.task.zero_empty_prompt).toBe(false)
+    // Stable Diffusion 2 pads with another token than the end; SDXL wants zeros for the empty prompt.
+    const config = path.join(root, 'tokenizer/special_tokens_map.json')
+    writeFileSync(config, JSON.stringify({ pad_token: { content: 'of' } }))
+    const index = path.join(root, 'model_index.json')
+    writeFileSync(index, JSON.stringify({ force_zeros_for_empty_prompt: true }))
+    const other = readTask(root).task
+    expect(other).toMatchObject({ zero_empty_prompt: true, text_encoders: [{ tokenizer: { pad: 2 } }] })
+    const scheduler = path.join(root, 'scheduler/scheduler_config.json')
+    const usual = readFileSync(scheduler)
+    writeFileSync(scheduler, JSON.stringify({ _class_name: 'FlowMatchEulerDiscreteScheduler' }))
+    expect(() => readTask(root)).toThrow(/_class_name: schedulers of flow matching/)
+    writeFileSync(scheduler, usual)
+    for (const file of [config, index]) rmSync(file)
     const unet = path.join(root, 'unet/model.onnx')
     const sides = [onCpu('FP32', 'reference', unet), onCpu('same', 'candidate', unet)]
     const report = await evaluateTask({
