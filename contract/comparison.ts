@@ -36,7 +36,7 @@ export type Quality = z.infer<typeof qualitySchema>
 
 /** One side of the comparison. */
 export const comparisonSideSchema = z.object({
-  /** Precision in the words of the table: FP32, FP16, INT8. */
+  /** What the side is, in the words of the table: FP32, FP16, INT8, W4A8, INT8 mixed (docs/comparison-schema.md). */
   label: z.string(),
   measurement: figureLabelSchema,
   model: z.string(),
