@@ -1,4 +1,4 @@
-// `aqw prepare`: a folder of pictures becomes calibration data.
+// `aqw prepare`: pictures, token sequences and arrays become calibration data.
 import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import type { Preparation, PreparationRequest } from '../../contract/preparation.ts'
@@ -38,6 +38,8 @@ ImageNet, 500 pictures chosen by a seed:
       --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --count 500 --seed 1
 Token sequences of a JSON file, for a language model:
   aqw prepare calibration.json -o calib --window 128 --input input_ids
+Arrays of numpy, samples along the first dimension; the arrays of an .npz are named like the inputs:
+  aqw prepare calibration.npz -o calib --count 64 --seed 1
 Writes 00000.bin, 00001.bin, ..., list.txt and preparation.json (docs/data.md).`
 
 function numbers(name: string, text: string): number[] {
@@ -129,8 +131,35 @@ async function tokens(host: Host, options: PrepareOptions, source: string): Prom
   for (const line of keyValues(pairs)) host.print(line)
 }
 
+/** Samples along the first dimension of numpy's arrays. */
+async function arrays(host: Host, options: PrepareOptions, source: string): Promise<void> {
+  const { prepareArrays } = await import('../../engine/preparation/index.ts')
+  const result = await prepareArrays(
+    source,
+    options.output,
+    {
+      input: options.input,
+      count: options.count === undefined ? undefined : parseInteger('--count', options.count, 1, 10_000_000),
+      seed: options.seed === undefined ? 0 : parseInteger('--seed', options.seed, 0, 2 ** 31 - 1),
+    },
+    host.ctx,
+  )
+  if (host.json) return host.printJson(result)
+  const pairs: [string, string][] = [
+    ['folder', result.folder],
+    ['samples', `${result.samples} in ${result.files} files`],
+    ...result.arrays.map(({ name, dtype, shape }): [string, string] => [
+      name === '' ? 'array' : name,
+      `${dtype} [${shape.join(', ')}]`,
+    ]),
+    ['sha256', result.sha256],
+  ]
+  for (const line of keyValues(pairs)) host.print(line)
+}
+
 async function prepare(host: Host, options: PrepareOptions, [source = '']: string[]): Promise<void> {
   if (source.toLowerCase().endsWith('.json')) return tokens(host, options, existingFile(source))
+  if (/\.np[yz]$/i.test(source)) return arrays(host, options, existingFile(source))
   const { preparePictures } = await import('../../engine/preparation/index.ts')
   const settings = settingsOf(options)
   const result = await preparePictures(existingFolder(source), options.output, settings, host.ctx)
@@ -150,7 +179,10 @@ const choice = (flags: string, text: string, values: string[]): Option =>
 
 export function register(command: Command): void {
   command
-    .argument('<source>', 'folder of pictures (sub-folders too), or a JSON file of token sequences')
+    .argument(
+      '<source>',
+      'folder of pictures (sub-folders too), a JSON file of token sequences, or a .npy or .npz',
+    )
     .requiredOption('-o, --output <folder>', 'folder to write, empty or new')
     .option('--settings <file>', 'settings as JSON, such as a preparation.json; options win over it')
     .option('--input <name>', 'model input, when there are several')

@@ -124,6 +124,8 @@ describe('blind votes', () => {
     for (const vote of ['tie', 'skip'] as const) {
       const { pair: shown } = await rpc.invoke('ratings.next', { ...pair(), rater: 'ben' })
       await rpc.invoke('ratings.add', { ...pair(), rater: 'ben', token: shown!.token, vote })
+      // A key pressed twice.
+      await rpc.invoke('ratings.add', { ...pair(), rater: 'ben', token: shown!.token, vote })
     }
     const summary = await rpc.invoke('ratings.summary', pair())
     expect(summary).toMatchObject({ first: 0, second: 3, ties: 1, skipped: 1, winRate: 1 })

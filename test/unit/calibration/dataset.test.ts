@@ -8,7 +8,7 @@ import { AppError } from '../../../contract/errors/index.ts'
 import type { ModelInput } from '../../../contract/quantization.ts'
 import { overlappingSamples } from '../../../engine/pipeline/overlap.ts'
 import { openDataset } from '../../../engine/calibration/dataset.ts'
-import { parseNpyHeader } from '../../../engine/calibration/npy.ts'
+import { parseNpyHeader } from '../../../engine/common/npy.ts'
 import { DataType } from '../../../engine/onnx/model.ts'
 
 let folder: string
