@@ -5,8 +5,8 @@ import path from 'node:path'
 const ENGINE_ROOMS = [
   'common',
   'onnx',
-  'preparation',
   'calibration',
+  'preparation',
   'quantization',
   'training',
   'analysis',
