@@ -235,7 +235,7 @@ function dequant(x: Value, bits: BigUint64Array): Value {
   return { dims: x.dims, data }
 }
 
-/** Runs a deploy model of quantized layers, weight-only products, Relu, Add and nothing else. Throws on float weights in integer layers. */
+/** Runs a deploy model of quantized layers, weight-only products, Relu, Add of equal shapes and nothing else. Throws on float weights in integer layers. */
 export function runDeployModel(model: Model, inputs: Record<string, Value>): Map<string, Value> {
   const values = new Map(Object.entries(inputs))
   const { initializers } = model.graph
@@ -259,6 +259,10 @@ export function runDeployModel(model: Model, inputs: Record<string, Value>): Map
       AscendQuant: () => quant(node, x),
       AscendDequant: () =>
         dequant(x, new BigUint64Array(tensorBytes(initializers.get(second)!).slice().buffer)),
+      AscendAntiQuant: () => {
+        const [scale, offset] = [floatAttribute(node, 'scale'), floatAttribute(node, 'offset')]
+        return { dims: x.dims, data: x.data.map((value) => Math.fround((value - offset) * scale)) }
+      },
       Conv: () => convolve(node, x, weight(1, intAttribute(node, 'group', 1)), bias),
       ConvTranspose: () => convolveTransposed(node, x, weight(0), bias),
       Gemm: () => multiply(x, weight(0), bias),
@@ -280,10 +284,8 @@ export function runDeployModel(model: Model, inputs: Record<string, Value>): Map
         return { dims: [data.length], data }
       },
       Add: () => {
-        const added = constant(
-          second,
-          initializers.get(second)?.dataType === DataType.FLOAT ? DataType.FLOAT : DataType.INT32,
-        )
+        const float = initializers.get(second)?.dataType === DataType.FLOAT
+        const added = values.get(second) ?? constant(second, float ? DataType.FLOAT : DataType.INT32)
         return {
           dims: x.dims,
           data: x.data.map((value, flat) => value + (added.data[flat % added.data.length] as number)),
