@@ -9,7 +9,7 @@ import {
   type ProbeStatistics,
 } from '../../native/observer/index.ts'
 import { reasonOf } from '../common/hashing.ts'
-import { type Model, type Tensor, WeightReader } from '../onnx/index.ts'
+import { type Model, WeightReader } from '../onnx/index.ts'
 import type { CalibrationDataset, Feed } from './dataset.ts'
 import { type ObservedModel, observedModel } from './observed-model.ts'
 import type { ObserverState } from './observers/index.ts'
@@ -70,12 +70,13 @@ function bytesOf({ data }: Feed): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
 }
 
-function addWeights(observer: NativeObserver, weights: readonly Tensor[]): void {
+/** @throws E_ONNX_FILE_CHANGED, E_FILE_READ */
+function addWeights(observer: NativeObserver, { filed, given }: ObservedModel): void {
   const reader = new WeightReader()
   try {
-    for (const tensor of weights) {
+    for (const tensor of [...filed, ...given]) reader.check(tensor)
+    for (const tensor of given) {
       const { data } = tensor
-      reader.check(tensor)
       if (data.kind === 'file') observer.addWeightFile(tensor, data)
       else if (data.kind === 'bytes') observer.addWeight({ ...tensor, bytes: data.bytes })
     }
@@ -103,13 +104,15 @@ class Runner {
   constructor(observer: NativeObserver, source: Model, model: ObservedModel, options: RangeOptions) {
     this.#observer = observer
     this.#model = model
-    // Weights in the layout of their kernels, or of convolutions over blocks of channels, are a second copy.
-    const prepack = weightBytes(source) <= PREPACKED_BYTES
+    // Convolutions over blocks of channels need the weights in that order: a second copy.
+    const frugal = weightBytes(source) > PREPACKED_BYTES
     this.#options = {
       threads: options.threads ?? 0,
-      optimization: prepack ? OPTIMIZATION.all : OPTIMIZATION.extended,
-      skippedOptimizers: SKIPPED_OPTIMIZERS,
-      prepack,
+      optimization: frugal ? OPTIMIZATION.extended : OPTIMIZATION.all,
+      // Loading a large model is little next to running it.
+      skippedOptimizers: frugal ? [] : SKIPPED_OPTIMIZERS,
+      weightsFolder: model.weightsFolder,
+      frugal,
     }
   }
 
@@ -164,7 +167,7 @@ export async function observeNatively(
   )
   try {
     for (const probe of probes) observer.addProbe(probe)
-    addWeights(observer, model.weights)
+    addWeights(observer, model)
     const runner = new Runner(observer, source, model, options)
     for (let index = 0; index < dataset.count; index++) {
       if (cancelled()) throw new AppError('E_CANCELLED')

@@ -1,6 +1,8 @@
 // The model that the native observer runs: an Observe node behind every wanted tensor, nothing that none of them needs,
 // inputs of fixed shape, and weights left where they are. Loading it is most of what calibrating a small model costs
 // besides running it, so that it is made easy to load: few nodes, short names (ONNX Runtime looks them up over and over).
+import { realpathSync } from 'node:fs'
+import path from 'node:path'
 import { OBSERVE } from '../../native/observer/index.ts'
 import {
   DataType,
@@ -38,8 +40,12 @@ const EXTERNAL_TYPES: readonly number[] = [
 const INITIALIZERS_ALONE_IR = 4
 
 export interface ObservedModel {
-  /** Weights that `bytesFor`'s result only refers to. */
-  weights: Tensor[]
+  /** The folder that `bytesFor`'s result has weights in, as external data; "" for none. */
+  weightsFolder: string
+  /** All of these. */
+  filed: Tensor[]
+  /** Weights elsewhere: the result refers to them, and somebody has to give them to ONNX Runtime. */
+  given: Tensor[]
   /** What the model calls an input of the source. */
   inputName: (name: string) => string
   /** The model for inputs of these shapes. */
@@ -103,6 +109,45 @@ function canStayOutside({ data, dataType, dims }: Tensor): boolean {
   if (data.kind === 'strings' || !EXTERNAL_TYPES.includes(dataType)) return false
   const bytes = tensorDataLength(data)
   return bytes >= EXTERNAL_BYTES && bytes === elementCount(dims) * elementSize(dataType)
+}
+
+/** The file that a tensor's bytes are in, free of links: ONNX Runtime follows none out of a folder. */
+function fileOf({ data }: Tensor): string | undefined {
+  return data.kind === 'file' ? realpathSync(data.path) : undefined
+}
+
+/** Folder -> bytes of weights in it. */
+function mostlyIn(tensors: readonly Tensor[]): string {
+  const bytes = new Map<string, number>()
+  for (const tensor of tensors) {
+    const file = fileOf(tensor)
+    const folder = file === undefined ? undefined : path.dirname(file)
+    if (folder !== undefined) bytes.set(folder, (bytes.get(folder) ?? 0) + tensorDataLength(tensor.data))
+  }
+  return [...bytes].reduce((most, entry) => (entry[1] > most[1] ? entry : most), ['', 0] as const)[0]
+}
+
+/** Where weights stay: ONNX Runtime maps the files of one folder itself. */
+function placesOf(tensors: readonly Tensor[]): Pick<ObservedModel, 'weightsFolder' | 'filed' | 'given'> & {
+  places: Map<Tensor, ExternalPlace>
+} {
+  const weightsFolder = mostlyIn(tensors)
+  const places = new Map<Tensor, ExternalPlace>()
+  const [filed, given]: [Tensor[], Tensor[]] = [[], []]
+  for (const tensor of tensors) {
+    const { data } = tensor
+    const file = fileOf(tensor)
+    const isFiled = data.kind === 'file' && file !== undefined && path.dirname(file) === weightsFolder
+    ;(isFiled ? filed : given).push(tensor)
+    const length = tensorDataLength(data)
+    places.set(
+      tensor,
+      isFiled
+        ? { location: path.basename(file), offset: data.offset, length }
+        : { location: 'given', offset: 0, length },
+    )
+  }
+  return { weightsFolder, filed, given, places }
 }
 
 /**
@@ -203,15 +248,9 @@ export function observedModel(source: Model, tensors: readonly string[]): Observ
     metadata: [],
     graph,
   }
-  const outside = [...graph.initializers.values()].filter(canStayOutside)
-  const places = new Map(
-    outside.map((tensor): [Tensor, ExternalPlace] => [
-      tensor,
-      { location: 'weights', offset: 0, length: tensorDataLength(tensor.data) },
-    ]),
-  )
+  const outside = placesOf([...graph.initializers.values()].filter(canStayOutside))
   return {
-    weights: outside,
+    ...outside,
     inputName: valueName,
     bytesFor(shapes) {
       source.graph.inputs.forEach(({ name }, index) => {
@@ -219,7 +258,7 @@ export function observedModel(source: Model, tensors: readonly string[]): Observ
         const input = inputs[index]
         if (dims && input) input.shape = dims.map((value) => ({ value }))
       })
-      return serializeModel(model, places)
+      return serializeModel(model, outside.places)
     },
     withSourceNames: (message) => labels.restore(values.restore(message)),
   }

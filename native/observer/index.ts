@@ -17,8 +17,10 @@ export interface OpenOptions {
   optimization: number
   /** Names of ONNX Runtime's optimizers that are left out. */
   skippedOptimizers: readonly string[]
-  /** Keeps weights in the layout of their kernels: faster, and a second copy. */
-  prepack: boolean
+  /** Where the locations of external data start; "" when all of it was added as weights. */
+  weightsFolder: string
+  /** Slower, with no second copy of weights in the layout of their kernels and no buffers kept from run to run. */
+  frugal: boolean
 }
 
 export interface ProbeOptions {
@@ -110,7 +112,7 @@ export class NativeObserver {
     return probe
   }
 
-  /** A weight that the model refers to as external data; its bytes are used where they are. */
+  /** A weight in place of the model's external data; its bytes are used where they are. */
   addWeight({ name, dataType, dims, bytes }: TensorBytes): void {
     this.#borrowed.push(bytes)
     const rank = dims.length
@@ -148,7 +150,7 @@ export class NativeObserver {
 
   /** Loads a model; one that was open before is closed, its statistics stay. */
   async open(model: Uint8Array, options: OpenOptions): Promise<void> {
-    const { threads, optimization, skippedOptimizers, prepack } = options
+    const { threads, optimization, skippedOptimizers, weightsFolder, frugal } = options
     const opening = this.#functions.aqw_observer_open(
       this.#open,
       model,
@@ -156,7 +158,8 @@ export class NativeObserver {
       threads,
       optimization,
       skippedOptimizers.join(';'),
-      prepack ? 1 : 0,
+      weightsFolder,
+      frugal ? 1 : 0,
     )
     this.#check(await opening)
   }

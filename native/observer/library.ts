@@ -42,7 +42,8 @@ export interface ObserverFunctions {
     threads: number,
     optimization: number,
     skippedOptimizers: string,
-    prepack: number,
+    weightsFolder: string,
+    frugal: number,
   ): Promise<Outcome>
   aqw_observer_input(
     observer: Handle,
@@ -83,7 +84,7 @@ const PROTOTYPES: Record<keyof ObserverFunctions, string> = {
   aqw_observer_weight: `int aqw_observer_weight(void *observer, ${TENSOR}, const void *data, size_t bytes)`,
   aqw_observer_weight_file: `int aqw_observer_weight_file(void *observer, ${TENSOR}, const char *path, uint64_t offset, size_t bytes)`,
   aqw_observer_open:
-    'int aqw_observer_open(void *observer, const void *model, size_t bytes, int threads, int optimization, const char *skippedOptimizers, int prepack)',
+    'int aqw_observer_open(void *observer, const void *model, size_t bytes, int threads, int optimization, const char *skippedOptimizers, const char *weightsFolder, int frugal)',
   aqw_observer_input: `int aqw_observer_input(void *observer, ${TENSOR}, const void *data, size_t bytes)`,
   aqw_observer_run: 'int aqw_observer_run(void *observer)',
   aqw_observer_terminate: 'void aqw_observer_terminate(void *observer)',

@@ -146,7 +146,7 @@ function plainSession(model: string, data: string): number {
     const { modelInputs, openDataset } = await import(${at('engine/calibration/index.ts')})
     const dataset = openDataset({ folder: ${JSON.stringify(data)} }, modelInputs(openModel(${JSON.stringify(model)})))
     const session = await ort.InferenceSession.create(${JSON.stringify(model)}, {
-      graphOptimizationLevel: 'basic',
+      graphOptimizationLevel: 'extended',
       logSeverityLevel: 3,
       extra: { session: { disable_prepacking: '1' } },
     })

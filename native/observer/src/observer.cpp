@@ -133,9 +133,9 @@ int aqw_observer_weight_file(AqwObserver *observer, const char *name, int elemen
 }
 
 int aqw_observer_open(AqwObserver *observer, const void *model, size_t bytes, int threads, int optimization,
-                      const char *skipped_optimizers, int prepack) {
+                      const char *skipped_optimizers, const char *weights_folder, int frugal) {
   return guarded(observer, [&](observer::Session &session) {
-    return session.open(model, bytes, {threads, optimization, skipped_optimizers, prepack != 0});
+    return session.open(model, bytes, {threads, optimization, skipped_optimizers, weights_folder, frugal != 0});
   });
 }
 

@@ -29,7 +29,7 @@ AQW_EXPORT const char *aqw_observer_error(const AqwObserver *observer);
  */
 AQW_EXPORT int aqw_observer_add_probe(AqwObserver *observer, uint32_t bins, uint32_t glutton_bins, uint64_t keep);
 
-/** A weight that the model refers to as external data. `data` stays with the caller until the observer is destroyed. */
+/** A weight in place of the model's external data. `data` stays with the caller until the observer is destroyed. */
 AQW_EXPORT int aqw_observer_weight(AqwObserver *observer, const char *name, int element, const int64_t *dims,
                                    size_t rank, const void *data, size_t bytes);
 /** The same for a slice of a file, which is mapped. */
@@ -38,10 +38,12 @@ AQW_EXPORT int aqw_observer_weight_file(AqwObserver *observer, const char *name,
 
 /**
  * Loads a model; one that is open is closed, its statistics stay. `optimization`: GraphOptimizationLevel of ORT.
- * `skipped_optimizers`: names of its optimizers that are left out, separated by semicolons.
+ * `skipped_optimizers`: names of its optimizers that are left out, separated by semicolons. `weights_folder`:
+ * where the locations of external data start; "" when all of it is given as weights. `frugal`: slower, with no second copy
+ * of weights and no buffers kept from run to run.
  */
 AQW_EXPORT int aqw_observer_open(AqwObserver *observer, const void *model, size_t bytes, int threads, int optimization,
-                                 const char *skipped_optimizers, int prepack);
+                                 const char *skipped_optimizers, const char *weights_folder, int frugal);
 /** Copies the values of an input, for all runs to come. `element`: TensorProto.DataType. */
 AQW_EXPORT int aqw_observer_input(AqwObserver *observer, const char *name, int element, const int64_t *dims, size_t rank,
                                   const void *data, size_t bytes);

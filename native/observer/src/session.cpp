@@ -174,6 +174,8 @@ std::string Session::addWeights(OrtSessionOptions *options) {
                             weight.dims.size(), weight.element, &value));
     weightValues_.push_back(value);
     names.push_back(weight.name.c_str());
+    // Without this one the graph's copy of the weight would be used, and stay.
+    ORT_TRY(ortAddInitializer(api_, options, weight.name.c_str(), static_cast<const OrtValue *>(value)));
   }
   if (names.empty()) return "";
   return takeOrtError(api_, ortAddExternalInitializers(api_, options, names.data(), weightValues_.data(), names.size()));
@@ -187,7 +189,15 @@ std::string Session::configure(OrtSessionOptions *options, const OpenOptions &wa
     ORT_TRY(ortAddSessionConfigEntry(api_, options, "optimization.disable_specified_optimizers",
                                      wanted.skipped.c_str()));
   }
-  if (!wanted.prepack) ORT_TRY(ortAddSessionConfigEntry(api_, options, "session.disable_prepacking", "1"));
+  if (!wanted.weightsFolder.empty()) {
+    ORT_TRY(ortAddSessionConfigEntry(api_, options, "session.model_external_initializers_file_folder_path",
+                                     wanted.weightsFolder.c_str()));
+  }
+  if (wanted.frugal) {
+    ORT_TRY(ortAddSessionConfigEntry(api_, options, "session.disable_prepacking", "1"));
+    ORT_TRY(ortDisableMemPattern(api_, options));
+    ORT_TRY(ortDisableCpuMemArena(api_, options));
+  }
   ORT_TRY(ortAddCustomOpDomain(api_, options, domain_));
   return addWeights(options);
 }

@@ -24,7 +24,8 @@ struct OpenOptions {
   int threads;               // 0: ONNX Runtime's default
   int optimization;          // GraphOptimizationLevel
   std::string skipped;       // optimizers that are left out, separated by semicolons
-  bool prepack;              // keep weights in the layout of their kernels, a second copy
+  std::string weightsFolder; // where locations of external data start
+  bool frugal;               // no second copy of weights in the layout of kernels, no buffers kept for the next run
 };
 
 /** Failures come back as texts, "" being success. Functions are for one thread at a time, but `terminate`. */

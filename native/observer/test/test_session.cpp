@@ -22,7 +22,7 @@ struct Handle {
 TEST(a_model_that_is_none_is_refused) {
   const Handle handle;
   CHECK_EQ(std::string(aqw_observer_error(handle.observer)), std::string());
-  handle.expectError(aqw_observer_open(handle.observer, "no model", 8, 1, 0, "", 1), "odel");
+  handle.expectError(aqw_observer_open(handle.observer, "no model", 8, 1, 0, "", "", 1), "odel");
   handle.expectError(aqw_observer_run(handle.observer), "no model is open");
 }
 

@@ -19,7 +19,15 @@ import {
 } from '../../../engine/calibration/index.ts'
 import type { Bins } from '../../../engine/calibration/observers/index.ts'
 import { observedModel } from '../../../engine/calibration/observed-model.ts'
-import { DataType, makeTensor, type Model, openModel, saveModel } from '../../../engine/onnx/index.ts'
+import {
+  DataType,
+  makeNode,
+  makeTensor,
+  type Model,
+  openModel,
+  saveModel,
+  tensorBytes,
+} from '../../../engine/onnx/index.ts'
 import { NativeObserver, OPTIMIZATION } from '../../../native/observer/index.ts'
 import { buildNative, findCompiler } from '../../../scripts/build-native.mjs'
 import { generate } from '../../unit/quantization/vectors.ts'
@@ -204,10 +212,35 @@ describe('weights', () => {
       saveModel(model, file, { external })
       const opened = openModel(file)
       const tensor = opened.graph.initializers.get('v')!
-      expect(observedModel(opened, ['y']).weights.map(({ dims }) => dims)).toEqual([tensor.dims])
+      expect(observedModel(opened, ['y']).filed.map(({ dims }) => dims)).toEqual([tensor.dims])
       expect(await observeRanges(opened, dataset, requests)).toEqual(expected)
     },
   )
+
+  it('may lie in two folders and in memory', async () => {
+    const model = network()
+    model.graph.nodes[2]!.outputs = ['d']
+    model.graph.nodes.push(
+      makeNode({ opType: 'Conv', name: 'net.three', inputs: ['d', 'u'], outputs: ['y'] }),
+    )
+    model.graph.initializers.set('u', weights('u', [64, 64, 1, 1]))
+    const dataset = dataFor(model, [1, 3, 16, 16], 2)
+    const requests = ['d', 'y'].map((tensor) => ({ tensor, spec: observerSpec({ method: 'min_max' }) }))
+    const expected = await observeRanges(model, dataset, requests)
+    const opened = openModel(path.join(folder, 'model.onnx'))
+    const elsewhere = path.join(folder, 'elsewhere.bin')
+    const other = path.join(folder, 'data', 'v.weights')
+    const [u, v] = ['u', 'v'].map((name) => opened.graph.initializers.get(name)!)
+    writeFileSync(elsewhere, tensorBytes(u!))
+    u!.data = { kind: 'file', path: elsewhere, offset: 0, length: 4 * 64 * 64 }
+    writeFileSync(other, new Uint8Array([0, ...tensorBytes(v!)]))
+    v!.data = { kind: 'file', path: other, offset: 1, length: 4 * 64 * 32 * 9 }
+    expect(observedModel(opened, ['y'])).toMatchObject({
+      filed: [{ dims: v!.dims }],
+      given: [{ dims: u!.dims }],
+    })
+    expect(await observeRanges(opened, dataset, requests)).toEqual(expected)
+  })
 
   it('in a file that changed since are refused', async () => {
     const model = network()
@@ -238,7 +271,7 @@ describe('weights', () => {
     model.graph.nodes[2]!.attributes = [{ name: 'value', type: 'tensor', value: large }]
     const dataset = dataFor(model, [1, 40, 60], 2)
     await expectBothEqual(model, dataset, all(['a', 'y']))
-    expect(observedModel(model, ['y']).weights).toHaveLength(0)
+    expect(observedModel(model, ['y'])).toMatchObject({ filed: [], given: [] })
   })
 })
 
@@ -322,13 +355,17 @@ describe('the sample U-Net', () => {
   it('is observed tensor by tensor as soon as each is there', async () => {
     const observer = NativeObserver.create()!
     try {
-      const { weights: outside, bytesFor, inputName } = observedModel(model, tensors.toReversed())
+      const { weightsFolder, given, bytesFor, inputName } = observedModel(model, tensors.toReversed())
+      expect(given).toEqual([])
       for (const _ of tensors) observer.addProbe({ bins: 0, gluttonBins: 0, keep: 0 })
-      for (const tensor of outside) {
-        if (tensor.data.kind === 'file') observer.addWeightFile(tensor, tensor.data)
-      }
       const feeds = Object.entries(dataset.load(0))
-      const options = { threads: 1, optimization: OPTIMIZATION.all, skippedOptimizers: [], prepack: true }
+      const options = {
+        threads: 1,
+        optimization: OPTIMIZATION.all,
+        skippedOptimizers: [],
+        weightsFolder,
+        frugal: false,
+      }
       await observer.open(
         bytesFor(Object.fromEntries(feeds.map(([name, { dims }]) => [name, dims]))),
         options,
