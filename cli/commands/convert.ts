@@ -1,10 +1,10 @@
 // `aqw convert IN OUT`: quantized models between QuantizeLinear / DequantizeLinear and Ascend's form.
 import type { Command } from 'commander'
 import { AppError } from '../../contract/errors/index.ts'
-import { noteText } from '../../contract/interop.ts'
 import { formatBytes } from '../../engine/common/units.ts'
 import { modelFile } from '../runtime/arguments.ts'
-import { type Host, systemLocale } from '../runtime/host.ts'
+import type { Host } from '../runtime/host.ts'
+import { logNotes } from '../runtime/notes.ts'
 import { action, withCommonOptions } from '../runtime/program.ts'
 
 interface ConvertOptions {
@@ -32,8 +32,7 @@ async function convert(host: Host, options: ConvertOptions, args: string[]): Pro
   const to = targetOf(options.to)
   const { convertModelFile } = await import('../../engine/quantization/index.ts')
   const result = convertModelFile({ modelPath: modelFile(input, ['.onnx']), outputPath: output, to })
-  const locale = systemLocale(process.env)
-  for (const note of result.notes) host.log.info(noteText(note, locale))
+  logNotes(host.log, result.notes)
   if (host.json) {
     host.printJson({ path: result.saved.path, bytes: result.saved.bytes, to: result.to, notes: result.notes })
     return

@@ -2,7 +2,6 @@
 import path from 'node:path'
 import { type Command, Option } from 'commander'
 import { AppError } from '../../contract/errors/index.ts'
-import { noteText } from '../../contract/interop.ts'
 import type { LayerReport, QuantizationResult } from '../../contract/quantization.ts'
 import { formatBytes } from '../../engine/common/units.ts'
 import { checkWritable } from '../../engine/common/files.ts'
@@ -15,7 +14,8 @@ import {
   withSettings,
   type DatasetOptions,
 } from '../runtime/quantization-options.ts'
-import { type Host, systemLocale } from '../runtime/host.ts'
+import type { Host } from '../runtime/host.ts'
+import { logNotes } from '../runtime/notes.ts'
 import { action, withCommonOptions } from '../runtime/program.ts'
 import { idleRepairs, repairText } from '../runtime/repair-options.ts'
 import { keyValues } from '../runtime/table.ts'
@@ -54,7 +54,7 @@ async function quantizeByRecord(
     },
     host.ctx,
   )
-  for (const note of result.notes) host.log.info(noteText(note, systemLocale(process.env)))
+  logNotes(host.log, result.notes)
   return result
 }
 

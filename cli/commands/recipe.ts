@@ -1,13 +1,14 @@
 // `aqw recipe show|convert IN`: recipes in our form and in AMCT's.
 import type { Command } from 'commander'
-import { type InteropNote, noteText, recipeFormSchema } from '../../contract/interop.ts'
+import { recipeFormSchema } from '../../contract/interop.ts'
 import type { Recipe } from '../../contract/recipe.ts'
 import { AppError } from '../../contract/errors/index.ts'
 import { writeFileAtomic } from '../../engine/common/files.ts'
 import type { Model } from '../../engine/onnx/index.ts'
 import type { RecipeReading } from '../../engine/quantization/index.ts'
 import { modelFile, parseInteger } from '../runtime/arguments.ts'
-import { type Host, systemLocale } from '../runtime/host.ts'
+import type { Host } from '../runtime/host.ts'
+import { logNotes } from '../runtime/notes.ts'
 import { openAnyModel } from '../runtime/open-model.ts'
 import { action, withCommonOptions } from '../runtime/program.ts'
 import { readText } from '../runtime/quantization-options.ts'
@@ -49,11 +50,6 @@ async function openNamed(options: ShowOptions): Promise<Model | undefined> {
 async function read(file: string, model: Model | undefined): Promise<RecipeReading> {
   const { readRecipe } = await import('../../engine/quantization/index.ts')
   return readRecipe(readText(file), file, model)
-}
-
-function logNotes(host: Host, notes: readonly InteropNote[]): void {
-  const locale = systemLocale(process.env)
-  for (const note of notes) host.log.info(noteText(note, locale))
 }
 
 function parametersText(settings: object): string {
@@ -126,7 +122,7 @@ async function show(host: Host, options: ShowOptions, args: string[]): Promise<v
   for (const line of keyValues(pairs)) host.print(line)
   printRules(host, recipe)
   if (model) await printEffect(host, recipe, model)
-  logNotes(host, notes)
+  logNotes(host.log, notes)
 }
 
 async function convert(host: Host, options: ConvertOptions, args: string[]): Promise<void> {
@@ -153,7 +149,7 @@ async function convert(host: Host, options: ConvertOptions, args: string[]): Pro
   if (options.output !== undefined) writeFileAtomic(options.output, written.text)
   if (host.json) host.printJson({ from: reading.form, to: form.data, output: options.output ?? null, notes })
   else if (options.output === undefined) process.stdout.write(written.text)
-  logNotes(host, notes)
+  logNotes(host.log, notes)
 }
 
 export function register(command: Command): void {

@@ -2,7 +2,6 @@
 import { readFileSync, statSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import { type DatasetRequest, type DatasetSpec, datasetSpecSchema } from '../../contract/quantization.ts'
-import { noteText } from '../../contract/interop.ts'
 import {
   activationMethodSchema,
   layerPrecisionSchema,
@@ -14,7 +13,7 @@ import { AppError } from '../../contract/errors/index.ts'
 import { reasonOf } from '../../engine/common/hashing.ts'
 import type { Logger } from '../../engine/common/log.ts'
 import { existingFile, existingFolder, parseInputShapes, parseInteger } from './arguments.ts'
-import { systemLocale } from './host.ts'
+import { logNotes } from './notes.ts'
 import { openAnyModel } from './open-model.ts'
 import { addRepairOptions, type RepairOptions, withRepair } from './repair-options.ts'
 
@@ -164,7 +163,7 @@ export async function recipeOf(
   const ours = recognizeRecipe(text, options.recipe) === 'recipe'
   const model = ours || modelPath === undefined ? undefined : await openAnyModel(modelPath)
   const { recipe, notes } = readRecipe(text, options.recipe, model)
-  for (const note of notes) log.info(noteText(note, systemLocale(process.env)))
+  logNotes(log, notes)
   return recipe
 }
 

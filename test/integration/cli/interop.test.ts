@@ -1,5 +1,6 @@
 // Exchange with other tools as a user calls it: recipes in AMCT's forms, record files, QDQ models, the deploy linter.
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { interopNoteSchema } from '../../../contract/interop.ts'
 import { lintReportSchema } from '../../../contract/lint.ts'
@@ -93,6 +94,26 @@ describe('aqw recipe', () => {
     expect(await failed('show', 'record.txt')).toMatch(/E_RECIPE_IS_RECORD/)
     expect(await failed('convert', 'good.cfg', '--to', 'amct_json')).toMatch(/E_RECIPE_NEEDS_MODEL/)
     expect(folder.list()).toEqual(['config.json', 'good.cfg', 'quant.cfg', 'record.txt'])
+  })
+})
+
+describe('aqw convert', () => {
+  it('tells a few notes of each kind, all of them with --json', async () => {
+    using folder = new Folder()
+    const peer = path.resolve(import.meta.dirname, '../../fixtures/peers/onnxruntime_uint8_per_tensor.onnx')
+    const aqw = (...args: string[]) =>
+      tool('aqw', ['convert', peer, 'out.onnx', ...args], { cwd: folder.path })
+    const outcome = await aqw('--to', 'ascend')
+    expect(outcome.code, outcome.stderr).toBe(0)
+    expect(outcome.stdout).toMatch(/^Wrote .*out\.onnx/)
+    expect(outcome.stderr.match(/is dropped/g)).toHaveLength(3)
+    const json = await aqw('--json')
+    const { notes } = JSON.parse(json.stdout) as { notes: unknown[] }
+    expect(notes.map((note) => interopNoteSchema.parse(note).code).sort()).toEqual([
+      'output_pair_dropped',
+      'pair_dropped',
+      'pair_dropped',
+    ])
   })
 })
 
