@@ -10,7 +10,8 @@ const samples = fc.array(fc.double({ noNaN: true, noDefaultInfinity: true }), {
   minLength: 64,
   maxLength: 200,
 })
-const json = fc.jsonValue({ maxDepth: 3 })
+// JSON itself has no negative zero: what stands around the arrays is compared as JSON has it.
+const json = fc.jsonValue({ maxDepth: 3 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown)
 
 describe('sample arrays', () => {
   it('come back as they were, wherever they stood and whatever stood around them', () => {
