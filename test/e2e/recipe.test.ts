@@ -76,11 +76,20 @@ async function openSection(name: string): Promise<void> {
   if ((await head.getAttribute('aria-expanded')) === 'false') await head.click()
 }
 
-async function choose(within: Page | Locator, label: string, option: string | RegExp): Promise<void> {
+async function choose(within: Page | Locator, label: string, name: string | RegExp): Promise<void> {
   const box = within.getByRole('combobox', { name: label, exact: true })
-  await box.press('Enter')
-  const list = page.locator(`#${await box.getAttribute('aria-controls')}`)
-  await list.getByRole('option', { name: option, exact: true }).click()
+  // A key that comes while the form is drawn anew is lost, as a person's would be: it is pressed again.
+  for (let attempt = 0; attempt < 3; attempt++) {
+    if ((await box.getAttribute('aria-expanded')) !== 'true') await box.press('Enter')
+    const list = page.locator(`#${await box.getAttribute('aria-controls')}`)
+    const option = list.getByRole('option', { name, exact: true })
+    const chosen = await option.click({ timeout: 3000 }).then(
+      () => true,
+      () => false,
+    )
+    if (chosen) return
+  }
+  throw new Error(`${label} does not offer ${String(name)}`)
 }
 
 /** Types into a field that takes its value when it is left. */
