@@ -111,16 +111,24 @@ function canStayOutside({ data, dataType, dims }: Tensor): boolean {
   return bytes >= EXTERNAL_BYTES && bytes === elementCount(dims) * elementSize(dataType)
 }
 
-/** The file that a tensor's bytes are in, free of links: ONNX Runtime follows none out of a folder. */
-function fileOf({ data }: Tensor): string | undefined {
-  return data.kind === 'file' ? realpathSync(data.path) : undefined
+/** Files of tensors, free of links: ONNX Runtime follows none out of a folder. */
+class RealFiles {
+  readonly #known = new Map<string, string>()
+
+  /** Undefined for a tensor in memory. */
+  of({ data }: Tensor): string | undefined {
+    if (data.kind !== 'file') return undefined
+    const file = this.#known.get(data.path) ?? realpathSync(data.path)
+    this.#known.set(data.path, file)
+    return file
+  }
 }
 
-/** Folder -> bytes of weights in it. */
-function mostlyIn(tensors: readonly Tensor[]): string {
+/** The folder with the most bytes of weights. */
+function mostlyIn(tensors: readonly Tensor[], files: RealFiles): string {
   const bytes = new Map<string, number>()
   for (const tensor of tensors) {
-    const file = fileOf(tensor)
+    const file = files.of(tensor)
     const folder = file === undefined ? undefined : path.dirname(file)
     if (folder !== undefined) bytes.set(folder, (bytes.get(folder) ?? 0) + tensorDataLength(tensor.data))
   }
@@ -131,12 +139,13 @@ function mostlyIn(tensors: readonly Tensor[]): string {
 function placesOf(tensors: readonly Tensor[]): Pick<ObservedModel, 'weightsFolder' | 'filed' | 'given'> & {
   places: Map<Tensor, ExternalPlace>
 } {
-  const weightsFolder = mostlyIn(tensors)
+  const files = new RealFiles()
+  const weightsFolder = mostlyIn(tensors, files)
   const places = new Map<Tensor, ExternalPlace>()
   const [filed, given]: [Tensor[], Tensor[]] = [[], []]
   for (const tensor of tensors) {
     const { data } = tensor
-    const file = fileOf(tensor)
+    const file = files.of(tensor)
     const isFiled = data.kind === 'file' && file !== undefined && path.dirname(file) === weightsFolder
     ;(isFiled ? filed : given).push(tensor)
     const length = tensorDataLength(data)

@@ -32,7 +32,8 @@ export function binWidth(min: number, max: number, capacity: number): number {
 /** Counts are doubles: whole numbers up to 2^53, where 32 bits would overflow on long calibrations. */
 export class GrowingHistogram {
   readonly capacity: number
-  #counts: Float64Array
+  /** As many as the capacity while values are counted; those in use of another one after a merge. */
+  #counts: Float64Array = new Float64Array()
   /** Index of the first bin: it starts at #first * #width. */
   #first = 0
   #width = 0
@@ -45,7 +46,6 @@ export class GrowingHistogram {
   /** @param capacity Bins at most; at least half of them span the range of the data. */
   constructor(capacity: number) {
     this.capacity = capacity
-    this.#counts = new Float64Array(capacity)
   }
 
   get total(): number {
@@ -54,9 +54,7 @@ export class GrowingHistogram {
 
   add({ data, min, max }: TensorValues): void {
     if (data.length === 0) return
-    this.#view = undefined
-    this.#cover(min, max)
-    const counts = this.#counts
+    const counts = this.#openFor(min, max)
     const perWidth = 1 / this.#width
     const first = this.#first
     for (let index = 0; index < data.length; index++) {
@@ -70,10 +68,16 @@ export class GrowingHistogram {
   /** Adds all counts of another histogram of the same capacity, as if it had seen the same values itself. */
   merge(other: Bins): void {
     if (other.total === 0) return
-    this.#view = undefined
-    this.#cover(other.min, other.max)
-    if (this.#total === 0) this.#counts.set(other.counts)
-    else this.#take(other.counts, Math.round(other.low / other.width), other.width)
+    const first = Math.round(other.low / other.width)
+    if (this.#total === 0) {
+      // Nothing to add to: the other's counts are ours until more come.
+      this.#counts = other.counts
+      this.#view = other
+      ;[this.#first, this.#width, this.#min, this.#max] = [first, other.width, other.min, other.max]
+    } else {
+      this.#openFor(other.min, other.max)
+      this.#take(other.counts, first, other.width)
+    }
     this.#total += other.total
   }
 
@@ -96,6 +100,18 @@ export class GrowingHistogram {
   /** Width of a bin now; grows with the range. */
   get width(): number {
     return this.#width
+  }
+
+  /** Room for values in a range that are about to be counted. */
+  #openFor(min: number, max: number): Float64Array {
+    this.#view = undefined
+    if (this.#counts.length < this.capacity) {
+      const counts = new Float64Array(this.capacity)
+      counts.set(this.#counts)
+      this.#counts = counts
+    }
+    this.#cover(min, max)
+    return this.#counts
   }
 
   #cover(min: number, max: number): void {
